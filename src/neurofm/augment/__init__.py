@@ -1,0 +1,1 @@
+"""Random views of a batch, on the device the batch is on."""

@@ -1,0 +1,1 @@
+"""Who was scanned: readers, the index, splits by participant, simulated cohorts."""

@@ -1,0 +1,69 @@
+"""The `neurofm` command: finds the command, runs it, turns a user's mistake into one line."""
+
+from __future__ import annotations
+
+import sys
+
+from cyclopts import App
+
+# Commands are named by import path, so `neurofm --help` imports none of them.
+_COMMANDS = {
+    "phantom": ("phantom:phantom", "Simulate a cohort of heads with known truth."),
+    "index": ("index:index", "List the scans of folders and tables in one index."),
+    "split": ("split:split", "Divide an index by participant, for good."),
+    "preprocess": ("preprocess:preprocess", "Bring raw scans to MNI152, stripped and normalised."),
+    "pack": ("pack:pack", "Pack preprocessed scans for fast reading, or verify a store."),
+    "pretrain": ("pretrain:pretrain", "Pre-train an encoder on a store."),
+    "evaluate": ("evaluate:evaluate", "Embed, probe and compare with baselines."),
+    "report": ("report:report", "Rebuild tables, figures and the page from saved results."),
+    "embed": ("embed:embed", "Turn scans into embeddings."),
+    "import-weights": ("import_weights:import_weights", "Read a published checkpoint."),
+    "recipe": ("recipe:app", "Show and list recipes."),
+    "run": ("run:run", "The whole path of a recipe, from scans to report."),
+}
+
+
+def build_app() -> App:
+    """The command-line application with every command registered by import path."""
+    app = App(
+        name="neurofm",
+        help="Foundation models of 3D brain MRI: prepare, pre-train, prove, use.",
+        version=_version,
+    )
+    for name, (target, text) in _COMMANDS.items():
+        app.command(f"neurofm.commands.{target}", name=name, help=text)
+    return app
+
+
+def main() -> None:
+    """Entry point of the `neurofm` command.
+
+    Exit status: 0 all done; 1 done, but some scans failed; 2 stopped by a mistake that can be
+    mended; 130 interrupted.
+    """
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    sys.exit(_run(arguments, debug))
+
+
+def _run(arguments: list[str], debug: bool) -> int:
+    from neurofm.errors import NeurofmError
+
+    try:
+        result = build_app()(arguments, result_action="return_value")
+    except NeurofmError as error:
+        if debug:
+            raise
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except KeyboardInterrupt:
+        print("Interrupted; the same command continues.", file=sys.stderr)  # noqa: T201
+        return 130
+    return result if isinstance(result, int) else 0
+
+
+def _version() -> str:
+    from neurofm.versions import package_version
+
+    return package_version("neurofm") or "unknown"

@@ -1,0 +1,65 @@
+"""What every command shares: where it prints, its progress bar, how failures are shown."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+class _RateColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        unit = task.fields["unit"]
+        if not task.speed:
+            return Text(f"- {unit}/s")
+        if task.speed >= 0.5:
+            return Text(f"{task.speed:.1f} {unit}/s")
+        return Text(f"{1 / task.speed:.1f} s/{unit}")
+
+
+class BarProgress:
+    """A progress bar with rate and time left, one piece of work at a time."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+
+    def start(self, what: str, total: int, unit: str, done: int = 0) -> None:
+        """Open a bar; an open one is closed first."""
+        self.finish()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _RateColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=err,
+        )
+        task = self._bar.add_task(what, total=total, completed=done, unit=unit, note="")
+        self._bar.tasks[task].start_time = self._bar.get_time()
+        self._bar.start()
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Move the open bar on."""
+        if self._bar:
+            self._bar.update(self._bar.task_ids[0], advance=count, note=note)
+
+    def finish(self) -> None:
+        """Close the bar and leave its last state on the screen."""
+        if self._bar:
+            self._bar.stop()
+        self._bar = None

@@ -1,0 +1,76 @@
+"""Knobs of views, encoder, objective, training and evaluation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from neurofm.config.knobs import Section, knob
+
+
+class ViewsConfig(Section):
+    """The random views of one scan, in the paper's order (section 4.2)."""
+
+    min_crop_mm: tuple[float, float, float] = knob(
+        (30.0, 40.0, 40.0), "mm (z, y, x)", "Smallest crop, each axis drawn alone (paper)."
+    )
+    flip_probability: float = knob(0.5, "-", "Left-right flip (paper).", ge=0, le=1)
+    rotation_radians: float = knob(
+        0.785, "rad", "Largest in-plane rotation about the first axis (paper).", ge=0, le=3.15
+    )
+    rotation_probability: float = knob(0.5, "-", "Chance of a rotation (paper).", ge=0, le=1)
+    intensity_shift: float = knob(
+        0.5, "-", "Largest shift; the later z-score removes it, kept for fidelity.", ge=0
+    )
+    intensity_shift_probability: float = knob(0.8, "-", "Chance of a shift (paper).", ge=0, le=1)
+    gamma_range: tuple[float, float] = knob((0.5, 1.5), "-", "Contrast exponent (paper).")
+    gamma_probability: float = knob(0.8, "-", "Chance of a contrast change (paper).", ge=0, le=1)
+    max_redraws: int = knob(
+        10, "draws", "Draws again where a view has no brain or a NaN, before the scan fails.", ge=0
+    )
+
+
+class EncoderConfig(Section):
+    """The network that turns a volume into features h."""
+
+    kind: Literal["resnet18"] = knob("resnet18", "-", "MONAI 3D ResNet-18, one channel (paper).")
+    widths: tuple[int, int, int, int] = knob(
+        (64, 128, 256, 512), "channels", "Channels of the four stages; the last is the feature size."
+    )
+    stem_stride: int = knob(1, "voxels", "Stride of the 7x7x7 stem (released model: 1).", ge=1, le=2)
+
+
+class SimCLRConfig(Section):
+    """Contrast between two views of a participant and all other participants (equation 1)."""
+
+    kind: Literal["simclr"] = knob("simclr", "-", "The objective.")
+    temperature: float = knob(0.5, "-", "Temperature of NT-Xent (paper).", gt=0)
+    projection_size: int = knob(64, "features", "Size of the projection z (paper).", ge=1)
+
+
+ObjectiveConfig = Annotated[SimCLRConfig, Field(description="The pre-training objective.")]
+
+
+class TrainingConfig(Section):
+    """One run of the training loop."""
+
+    epochs: int = knob(150, "epochs", "Each participant is seen once an epoch (paper).", ge=1)
+    batch_size: int = knob(
+        72, "participants", "Over all processes together; negatives come from all (paper).", ge=1
+    )
+    optimizer: Literal["adam"] = knob("adam", "-", "The optimiser (paper).")
+    learning_rate: float = knob(3e-4, "-", "Constant (paper).", gt=0)
+    weight_decay: float = knob(0.0, "-", "None in the paper.", ge=0)
+
+
+class EvaluationConfig(Section):
+    """The linear probe on frozen features, cross-validated by participant."""
+
+    targets: tuple[str, ...] = knob(
+        ("age_years", "sex"), "-", "Index columns to predict: numbers by regression, else classes."
+    )
+    folds: int = knob(5, "folds", "Participant-level cross-validation.", ge=2)
+    seeds: int = knob(5, "seeds", "Repeats with other folds and other random encoders.", ge=1)
+    bootstrap_samples: int = knob(2000, "resamples", "For the 95 % intervals.", ge=100)
+    confidence: float = knob(0.95, "-", "Level of the intervals.", gt=0, lt=1)

@@ -1,0 +1,62 @@
+"""Knobs of everything before training: phantoms, preprocessing, packing, splits."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from neurofm.config.knobs import Section, knob
+
+
+class PhantomConfig(Section):
+    """The simulated cohort that stands in for scans where none are given."""
+
+    participants: int = knob(0, "people", "Size of the cohort; 0 makes none.", ge=0)
+    spacing_mm: float = knob(1.0, "mm", "Voxel size of the simulated scans.", ge=0.5, le=6)
+    stripped: bool = knob(False, "-", "Without skull and scalp, as some archives deliver.")
+    sites: int = knob(3, "sites", "Scanners that differ in contrast, noise and field.", ge=1, le=8)
+    repeat_fraction: float = knob(
+        0.2, "-", "Share of participants with a second session.", ge=0, le=1
+    )
+
+
+class PreprocessConfig(Section):
+    """TurboPrep's steps; whatever changes a voxel is part of the preprocessing contract."""
+
+    transform: Literal["rigid", "affine"] = knob(
+        "rigid", "-", "Registration to MNI152; the released model was made with rigid."
+    )
+    spacing_mm: float = knob(
+        1.0, "mm", "Spacing of the template grid the result lies on; the paper's is 1.", ge=1, le=6
+    )
+    brain_extraction: Literal["deepbet"] = knob(
+        "deepbet", "-", "Back-end for whole heads; stripped scans are recognised and kept."
+    )
+    bias_field_spacing_mm: float = knob(
+        2.0, "mm", "Grid the bias field is fitted on; it is smooth, so coarse is enough.", ge=1, le=8
+    )
+    bias_field_shrink: int = knob(3, "-", "N4 shrink factor on that grid (paper: 3).", ge=1, le=4)
+    template: str = knob(
+        "nilearn", "-", "'nilearn' (packaged MNI152 2009 symmetric) or the path of a T1 template."
+    )
+
+
+class StoreConfig(Section):
+    """The packed volumes a model reads."""
+
+    spacing_mm: float = knob(
+        1.0, "mm", "Isotropic spacing of the 150x192x192 mm box; 3 gives 50x64x64.", ge=1, le=6
+    )
+    scans_per_shard: int = knob(
+        64, "scans", "Scans in one memory-mapped file (11 MB each at 1 mm).", ge=1
+    )
+
+
+class SplitConfig(Section):
+    """Which participants pre-training may see; drawn by participant, never by scan."""
+
+    held_out_fraction: float = knob(
+        0.0, "-", "Share of participants kept from pre-training, for evaluation.", ge=0, lt=1
+    )
+    stratify: tuple[str, ...] = knob(
+        ("cohort",), "-", "Index columns whose proportions both sides keep."
+    )

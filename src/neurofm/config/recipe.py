@@ -1,0 +1,143 @@
+"""A recipe: the whole scientific record of one experiment, read from YAML and checked once."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from neurofm.config.knobs import Section, knob
+from neurofm.config.learning import (
+    EncoderConfig,
+    EvaluationConfig,
+    ObjectiveConfig,
+    SimCLRConfig,
+    TrainingConfig,
+    ViewsConfig,
+)
+from neurofm.config.preparation import (
+    PhantomConfig,
+    PreprocessConfig,
+    SplitConfig,
+    StoreConfig,
+)
+from neurofm.config.yaml_reader import parse_yaml, read_yaml
+from neurofm.errors import ConfigError
+from neurofm.files import fingerprint_of
+
+SectionT = TypeVar("SectionT", bound=BaseModel)
+
+
+class Recipe(Section):
+    """Every value that can change a number; command-line flags say only where and how fast."""
+
+    name: str = knob(..., "-", "Short name of the experiment.")
+    seed: int = knob(0, "-", "Every random draw follows from it.", ge=0)
+    phantom: PhantomConfig = PhantomConfig()
+    split: SplitConfig = SplitConfig()
+    preprocess: PreprocessConfig = PreprocessConfig()
+    store: StoreConfig = StoreConfig()
+    views: ViewsConfig = ViewsConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    objective: ObjectiveConfig = SimCLRConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change with any value but the name."""
+        return fingerprint_of(self.model_dump(mode="json", exclude={"name"}))
+
+
+def load_recipe(reference: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe by path or by the name of a packaged one, with overrides applied.
+
+    Args:
+        reference: path of a YAML file, or a name such as "demo".
+        overrides: `section.key=value`, values written as in YAML.
+
+    Raises:
+        ConfigError: no such recipe, unknown key, wrong type or impossible value.
+    """
+    path = find_recipe(reference)
+    values = read_yaml(path)
+    if not isinstance(values, dict):
+        raise ConfigError("is not a list of 'key: value' lines", "compare with recipes/", path)
+    for override in overrides:
+        _apply_override(values, override)
+    return check_recipe({"name": path.stem} | values, where=path)
+
+
+def check_recipe(values: dict[str, Any], where: Path | str) -> Recipe:
+    """Turn plain values into a `Recipe`, or raise one `ConfigError` line naming the first fault."""
+    return check_section(Recipe, values, where)
+
+
+def check_section(
+    section: type[SectionT], values: dict[str, Any], where: Path | str
+) -> SectionT:
+    """Validate `values` strictly against any section; the `ConfigError` names key and mend."""
+    try:
+        return section.model_validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        raise _as_config_error(section, error, where) from None
+
+
+def find_recipe(reference: str | Path) -> Path:
+    """The file of a recipe given as a path or as the name of a packaged recipe."""
+    path = Path(reference)
+    if path.is_file():
+        return path
+    packaged = packaged_recipes()
+    if str(reference) in packaged:
+        return packaged[str(reference)]
+    near = difflib.get_close_matches(str(reference), packaged, n=1)
+    mend = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(sorted(packaged))}"
+    raise ConfigError("no such recipe", mend, reference)
+
+
+def packaged_recipes() -> dict[str, Path]:
+    """Name and file of every recipe that comes with neurofm."""
+    inside = Path(__file__).parents[1] / "recipes"
+    folder = inside if inside.is_dir() else Path(__file__).parents[3] / "recipes"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    if not equals or not name:
+        raise ConfigError("is not of the form section.key=value", "", override)
+    *sections, key = name.split(".")
+    target = values
+    for section in sections:
+        target = target.setdefault(section, {})
+        if not isinstance(target, dict):
+            raise ConfigError(f"'{section}' is a value, not a section", "", override)
+    target[key] = parse_yaml(text, override)
+
+
+def _as_config_error(
+    section: type[BaseModel], error: ValidationError, where: Path | str
+) -> ConfigError:
+    fault = error.errors(include_url=False)[0]
+    location = [str(part) for part in fault["loc"]]
+    key = ".".join(location)
+    if fault["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(location[-1], _keys_at(section, location[:-1]), n=1)
+        mend = f"did you mean '{'.'.join([*location[:-1], near[0]])}'?" if near else ""
+        return ConfigError(f"unknown key '{key}'", mend or "see: neurofm recipe show", where)
+    message = fault["msg"][0].lower() + fault["msg"][1:]
+    given = "" if fault["type"] == "missing" else f" (given: {json.dumps(fault['input'])})"
+    return ConfigError(f"'{key}': {message}{given}", "", where)
+
+
+def _keys_at(section: type[BaseModel], location: list[str]) -> list[str]:
+    for part in location:
+        field = section.model_fields.get(part)
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        section = inner
+    return list(section.model_fields)

@@ -1,0 +1,1 @@
+"""What frozen features can predict, with baselines and intervals."""

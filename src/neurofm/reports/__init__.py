@@ -1,0 +1,1 @@
+"""Tables, figures and pages, rebuilt from saved results alone."""

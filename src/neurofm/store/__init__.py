@@ -1,0 +1,1 @@
+"""Packed volumes on disk: written once, verified, memory-mapped."""
