@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -32,8 +33,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _flush_to_disk(temporary)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -89,8 +90,6 @@ def only_writer(folder: Path) -> Iterator[None]:
     Raises:
         RunError: another living process holds the folder, or it cannot be written to.
     """
-    import fcntl
-
     lock_path = folder / ".lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -36,9 +36,13 @@ class EncoderConfig(Section):
 
     kind: Literal["resnet18"] = knob("resnet18", "-", "MONAI 3D ResNet-18, one channel (paper).")
     widths: tuple[int, int, int, int] = knob(
-        (64, 128, 256, 512), "channels", "Channels of the four stages; the last is the feature size."
+        (64, 128, 256, 512),
+        "channels",
+        "Channels of the four stages; the last is the feature size.",
     )
-    stem_stride: int = knob(1, "voxels", "Stride of the 7x7x7 stem (released model: 1).", ge=1, le=2)
+    stem_stride: int = knob(
+        1, "voxels", "Stride of the 7x7x7 stem (released model: 1).", ge=1, le=2
+    )
 
 
 class SimCLRConfig(Section):

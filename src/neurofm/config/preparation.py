@@ -32,7 +32,11 @@ class PreprocessConfig(Section):
         "deepbet", "-", "Back-end for whole heads; stripped scans are recognised and kept."
     )
     bias_field_spacing_mm: float = knob(
-        2.0, "mm", "Grid the bias field is fitted on; it is smooth, so coarse is enough.", ge=1, le=8
+        2.0,
+        "mm",
+        "Grid the bias field is fitted on; it is smooth, so coarse is enough.",
+        ge=1,
+        le=8,
     )
     bias_field_shrink: int = knob(3, "-", "N4 shrink factor on that grid (paper: 3).", ge=1, le=4)
     template: str = knob(

@@ -75,9 +75,7 @@ def check_recipe(values: dict[str, Any], where: Path | str) -> Recipe:
     return check_section(Recipe, values, where)
 
 
-def check_section(
-    section: type[SectionT], values: dict[str, Any], where: Path | str
-) -> SectionT:
+def check_section(section: type[SectionT], values: dict[str, Any], where: Path | str) -> SectionT:
     """Validate `values` strictly against any section; the `ConfigError` names key and mend."""
     try:
         return section.model_validate_json(json.dumps(values), strict=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -14,7 +14,7 @@ from neurofm.errors import ConfigError
 class _PlainLoader(yaml.SafeLoader):
     """SafeLoader with YAML 1.2's few implicit types instead of YAML 1.1's many."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -54,7 +54,7 @@ _PlainLoader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 def parse_yaml(text: str, where: Path | str) -> Any:
     """The value of a YAML text; a `ConfigError` names line and fault where it is not YAML."""
     try:
-        return yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, Loader=_PlainLoader)
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise ConfigError(f"{line}{error.problem}", "", where) from None

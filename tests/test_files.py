@@ -1,0 +1,95 @@
+"""Files are whole or absent; a folder has one writer."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from neurofm.errors import RunError
+from neurofm.files import (
+    atomic_path,
+    fingerprint_of,
+    only_writer,
+    read_json,
+    sha256_of,
+    sweep_unfinished,
+    write_json,
+    write_text,
+)
+
+
+class Crash(Exception):
+    pass
+
+
+def test_a_crash_while_writing_leaves_the_old_file_and_no_leftover(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(Crash), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise Crash
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_temporary_file_keeps_the_ending(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "deep" / "scan.nii.gz") as temporary:
+        assert temporary.name.endswith(".nii.gz")
+        temporary.write_bytes(b"x")
+    assert (tmp_path / "deep" / "scan.nii.gz").read_bytes() == b"x"
+
+
+def test_leftovers_of_a_killed_writer_are_swept(tmp_path: Path) -> None:
+    script = (
+        "import os, sys; from pathlib import Path; from neurofm.files import atomic_path\n"
+        "with atomic_path(Path(sys.argv[1])) as p:\n"
+        "    p.write_text('half'); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.txt")], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert not (tmp_path / "a.txt").exists()
+    assert sweep_unfinished(tmp_path) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_goes_round_and_refuses_nan(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": [1, None]})
+    assert read_json(tmp_path / "a.json") == {"b": [1, None]}
+    with pytest.raises(ValueError, match="Out of range"):
+        write_json(tmp_path / "a.json", float("nan"))
+
+
+def test_the_sha256_is_the_standard_one(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_a_fingerprint_ignores_the_order_of_keys_only() -> None:
+    assert fingerprint_of({"a": 1, "b": 2}) == fingerprint_of({"b": 2, "a": 1})
+    assert fingerprint_of([1, 2]) != fingerprint_of([2, 1])
+
+
+def test_a_second_process_writing_to_a_folder_is_refused(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from neurofm.files import only_writer\n"
+        "from neurofm.errors import RunError\n"
+        "try:\n"
+        "    with only_writer(Path(sys.argv[1])): print('in')\n"
+        "except RunError as error: print(error.what)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with only_writer(tmp_path):
+        held = subprocess.run(command, capture_output=True, text=True, check=True)
+    free = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert held.stdout.strip() == "another neurofm process is writing here"
+    assert free.stdout.strip() == "in"
+
+
+def test_an_output_path_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("x")
+    with pytest.raises(RunError, match="cannot be written"), only_writer(tmp_path / "taken"):
+        pass
