@@ -1,0 +1,53 @@
+"""`neurofm run`: the whole path of a recipe, from scans (or phantoms) to the report."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from neurofm.commands.console import BarProgress, err, out
+from neurofm.config.recipe import load_recipe
+from neurofm.errors import ConfigError
+
+
+def run(
+    recipe: str,
+    *overrides: str,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    source: Annotated[tuple[Path, ...], Parameter(name="--source")] = (),
+    workers: int = os.cpu_count() or 1,
+) -> int:
+    """Index, split, preprocess, pack, pre-train, evaluate and report, in one resumable command.
+
+    Parameters
+    ----------
+    recipe
+        Path of a YAML file or the name of a packaged recipe.
+    overrides
+        Changes to it, each written section.key=value.
+    output
+        Folder for everything that is made; the same command continues there.
+    source
+        Scans: BIDS or IXI folders, tables, folders of NIfTI. Without any, the recipe's phantoms.
+    workers
+        Processes that preprocess scans side by side.
+    """
+    from neurofm.commands.evaluate import print_results
+    from neurofm.commands.index import print_summary
+    from neurofm.workflow import run_recipe
+
+    effective = load_recipe(recipe, overrides)
+    if not source and not effective.phantom.participants:
+        raise ConfigError(
+            "the recipe has no phantoms and no --source was given", "add --source FOLDER", recipe
+        )
+    done = run_recipe(effective, source, output, workers, BarProgress())
+    print_summary(done.indexed)
+    for failure in done.failures:
+        err.print(f"{failure.path}: {failure.reason}", markup=False, soft_wrap=True)
+    print_results(done.evaluation)
+    out.print(f"\nReport: {done.page.resolve()}", markup=False, soft_wrap=True)
+    return 1 if done.failures else 0
