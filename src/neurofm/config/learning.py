@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from neurofm.config.knobs import Section, knob
+
+Length = Annotated[float, Field(gt=0)]
+Exponent = Annotated[float, Field(gt=0)]
 
 
 class ViewsConfig(Section):
     """The random views of one scan, in the paper's order (section 4.2)."""
 
-    min_crop_mm: tuple[float, float, float] = knob(
+    min_crop_mm: tuple[Length, Length, Length] = knob(
         (30.0, 40.0, 40.0), "mm (z, y, x)", "Smallest crop, each axis drawn alone (paper)."
     )
     flip_probability: float = knob(0.5, "-", "Left-right flip (paper).", ge=0, le=1)
@@ -24,11 +27,20 @@ class ViewsConfig(Section):
         0.5, "-", "Largest shift; the later z-score removes it, kept for fidelity.", ge=0
     )
     intensity_shift_probability: float = knob(0.8, "-", "Chance of a shift (paper).", ge=0, le=1)
-    gamma_range: tuple[float, float] = knob((0.5, 1.5), "-", "Contrast exponent (paper).")
+    gamma_range: tuple[Exponent, Exponent] = knob(
+        (0.5, 1.5), "-", "Lowest and highest contrast exponent (paper)."
+    )
     gamma_probability: float = knob(0.8, "-", "Chance of a contrast change (paper).", ge=0, le=1)
     max_redraws: int = knob(
         10, "draws", "Draws again where a view has no brain or a NaN, before the scan fails.", ge=0
     )
+
+    @field_validator("gamma_range")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError("the lowest exponent comes first")
+        return value
 
 
 class EncoderConfig(Section):

@@ -53,6 +53,9 @@ class StoreConfig(Section):
     scans_per_shard: int = knob(
         64, "scans", "Scans in one memory-mapped file (11 MB each at 1 mm).", ge=1
     )
+    include_failed: tuple[str, ...] = knob(
+        (), "scan ids", "Scans that enter although their quality verdict is 'fail'."
+    )
 
 
 class SplitConfig(Section):

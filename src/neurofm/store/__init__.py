@@ -1,1 +1,1 @@
-"""Packed volumes on disk: written once, verified, memory-mapped."""
+"""Packed volumes on disk: written once, checked, memory-mapped; knows nothing of torch."""
