@@ -22,23 +22,18 @@ def zscore_in_mask(
     gives zeros.
 
     Args:
-        images: any finite intensities inside the mask; what lies outside is ignored, NaN too.
+        images: finite intensities; those outside the mask are ignored.
         masks: inside the brain.
     """
-    outside = ~masks
-    counts = masks.sum(dim=_VOXELS, keepdim=True).clamp(min=1).to(images.dtype)
-    result = images.masked_fill(outside, 0)
-    first_mean = _mean(result, counts)
-    result -= first_mean
-    result.masked_fill_(outside, 0)
-    correction = _mean(result, counts)
-    squares = torch.linalg.vector_norm(result, dim=(3, 4), keepdim=True).square()
-    variance = squares.sum(dim=2, keepdim=True) / counts - correction.square()
+    weights = masks.to(images.dtype)
+    counts = _per_image(weights.sum(dim=(3, 4))).clamp(min=1)
+    first_mean = _per_image(_dot(images, weights)) / counts
+    result = (images - first_mean).mul_(weights)
+    correction = _per_image(result.sum(dim=(3, 4))) / counts
+    variance = _per_image(_dot(result, result)) / counts - correction.square()
     noise = (_FLOAT_NOISE * first_mean).square()
     scale = torch.where(variance > noise, variance.clamp(min=0).rsqrt(), 0)
-    result -= correction
-    result *= scale
-    return result.masked_fill_(outside, 0)
+    return result.mul_(scale).addcmul_(weights, -correction * scale)
 
 
 def model_input(
@@ -54,11 +49,16 @@ def model_input(
     return torch.from_numpy(intensities)[None, None], torch.from_numpy(inside)[None, None]
 
 
-_VOXELS = (1, 2, 3, 4)
 _FLOAT_NOISE = 3e-7  # of the mean: what float32 cannot tell from a constant
 
 
-def _mean(residuals: Tensor, counts: Tensor) -> Tensor:
-    """Mean over a mask of images that are zero outside it; sums of slices first, for precision."""
-    slices = residuals.sum(dim=(3, 4), keepdim=True)
-    return slices.sum(dim=2, keepdim=True) / counts
+def _dot(
+    left: Float[Tensor, "batch 1 depth height width"],
+    right: Float[Tensor, "batch 1 depth height width"],
+) -> Float[Tensor, "batch 1 depth"]:
+    return torch.linalg.vecdot(left.flatten(3), right.flatten(3))
+
+
+def _per_image(slices: Float[Tensor, "batch 1 depth"]) -> Float[Tensor, "batch 1 1 1 1"]:
+    """Add up sums of slices; two short sums lose less precision than one long one."""
+    return slices.sum(dim=2)[..., None, None, None]
