@@ -82,7 +82,7 @@ def _run_stages(
     with stages.timed("pretrain"):
         pretrain(recipe, store, folder / "run", choose_device("auto"), progress)
     with stages.timed("evaluate"):
-        evaluate(recipe, store, folder / "run", folder / "evaluation", False, progress)
+        evaluate(recipe, store, folder / "run", folder / "evaluation", progress=progress)
     with stages.timed("report"):
         page = write_report(
             folder / "evaluation", folder / "run", folder / "evaluation" / "report.html"
