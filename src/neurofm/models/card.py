@@ -1,0 +1,107 @@
+"""The card beside every set of weights: what they are, what they saw, what they are for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import Field, JsonValue, ValidationError
+
+from neurofm.config.knobs import Section
+from neurofm.config.learning import EncoderConfig
+from neurofm.errors import WeightsError
+from neurofm.files import write_json
+
+CARD_FILE = "card.json"
+CARD_FORMAT = 1
+
+
+class CohortCount(Section):
+    """How much of one cohort pre-training saw."""
+
+    cohort: str
+    participants: int
+    scans: int
+
+
+class Card(Section):
+    """What a set of weights is.
+
+    Attributes:
+        format_version: of this card; a newer one than `CARD_FORMAT` is refused.
+        encoder: builds the encoder that the weights fit.
+        features: width of the encoder's output.
+        spacing_mm: isotropic voxel size of the volumes it was trained on.
+        contract: the preprocessing of those volumes, as JSON; None where it is not known.
+        contract_fingerprint: names that contract.
+        recipe: the whole recipe of the run, as JSON; None for imported weights.
+        recipe_fingerprint: names that recipe.
+        cohorts: what was seen in pre-training.
+        participant_salt: mixed into every hash below; see `models/overlap.py`.
+        participant_hashes: of "cohort/participant_id"; empty where nobody published them.
+        scan_hashes: of the scan files' SHA-256.
+        weights_sha256: of `weights.safetensors`.
+        initialised: names that a partial import left at their random start.
+        software: versions that made the weights.
+        description: one sentence for a reader.
+        source: where imported weights come from.
+        citation: what to cite.
+        terms: under which terms the weights may be used.
+    """
+
+    format_version: int = CARD_FORMAT
+    encoder: EncoderConfig
+    features: int
+    spacing_mm: float
+    contract: dict[str, JsonValue] | None = None
+    contract_fingerprint: str | None = None
+    recipe: dict[str, JsonValue] | None = None
+    recipe_fingerprint: str | None = None
+    cohorts: tuple[CohortCount, ...] = ()
+    participant_salt: str = ""
+    participant_hashes: tuple[str, ...] = ()
+    scan_hashes: tuple[str, ...] = ()
+    weights_sha256: str = ""
+    initialised: tuple[str, ...] = ()
+    software: dict[str, str] = Field(default_factory=dict)
+    description: str = ""
+    source: str = ""
+    citation: str = ""
+    terms: str = ""
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """Write `card.json` atomically."""
+    write_json(folder / CARD_FILE, card.model_dump(mode="json"))
+
+
+def read_card(folder: Path) -> Card:
+    """Read `card.json`.
+
+    Raises:
+        WeightsError: there is none, it is damaged, or a newer neurofm wrote it.
+    """
+    path = folder / CARD_FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+        version = json.loads(text).get("format_version", 0)
+    except FileNotFoundError:
+        raise WeightsError(
+            "holds no weights (no card.json)",
+            "give a folder made by pretrain or import-weights; an unfinished run has none yet",
+            folder,
+        ) from None
+    except (ValueError, AttributeError, OSError) as error:
+        raise WeightsError(f"cannot be read ({error})", "copy the folder again", path) from None
+    if isinstance(version, int) and version > CARD_FORMAT:
+        raise WeightsError(
+            f"format {version} is newer than this neurofm reads ({CARD_FORMAT})",
+            "upgrade: pip install -U neurofm",
+            path,
+        )
+    try:
+        return Card.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in fault["loc"])
+        raise WeightsError(f"'{key}': {fault['msg']}", "copy the folder again", path) from None

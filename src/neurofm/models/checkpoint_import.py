@@ -1,0 +1,143 @@
+"""Import of the paper's published checkpoint: every name accounted for, or an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from neurofm.config.learning import EncoderConfig, SimCLRConfig
+from neurofm.errors import WeightsError
+from neurofm.files import sha256_of
+from neurofm.models import released_model
+from neurofm.models.card import CARD_FILE, Card
+from neurofm.models.checkpoint_file import read_checkpoint
+from neurofm.models.encoder import build_encoder
+from neurofm.models.projector import build_projector
+from neurofm.models.weights import WEIGHTS_FILE, save_weights
+from neurofm.versions import software_record
+
+_WRAPPERS = ("module.", "_orig_mod.")
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """Names of a checkpoint against those of the released model.
+
+    Attributes:
+        matched: present with the right shape.
+        missing: not in the checkpoint, or there with another shape.
+        unexpected: in the checkpoint only, or there with another shape (then shown).
+    """
+
+    matched: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Nothing missing, nothing left over."""
+        return not self.missing and not self.unexpected
+
+
+def import_checkpoint(path: Path, folder: Path, allow_incomplete: bool = False) -> ImportReport:
+    """Turn the paper's checkpoint into `weights.safetensors` and `card.json` in `folder`.
+
+    Names may start with `module.` or `_orig_mod.` (several processes, compiled); half precision
+    becomes float32.
+
+    Args:
+        path: a `torch.save` file or a tar (also gzipped) that holds one, with any ending.
+        folder: a folder without weights.
+        allow_incomplete: keep a partial match; names that are missing stay at their random start
+            and are listed in the card.
+
+    Raises:
+        WeightsError: the file is no readable checkpoint, the names do not match completely, or
+            `folder` holds weights already.
+    """
+    for name in (WEIGHTS_FILE, CARD_FILE):
+        if (folder / name).exists():
+            raise WeightsError("holds weights already", "choose another -o", folder)
+    found = _plain_names(read_checkpoint(path), path)
+    expected = _fresh_model().state_dict()
+    report = _compare(found, expected)
+    if not report.matched or not (report.is_complete or allow_incomplete):
+        raise WeightsError(_describe(report), _mend(report), path)
+    state = expected | {name: _as_float32(found[name]) for name in report.matched}
+    save_weights(folder, state, _card(path, report))
+    return report
+
+
+def _plain_names(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    plain: dict[str, Tensor] = {}
+    for full_name, tensor in state.items():
+        name = full_name
+        while name.startswith(_WRAPPERS):
+            name = name.partition(".")[2]
+        if name in plain:
+            raise WeightsError(f"holds '{name}' twice, with and without a prefix", "", path)
+        plain[name] = tensor
+    return plain
+
+
+def _fresh_model() -> nn.ModuleDict:
+    config = EncoderConfig()
+    projector = build_projector(config.widths[-1], SimCLRConfig().projection_size)
+    return nn.ModuleDict({"encoder": build_encoder(config), "projector": projector})
+
+
+def _compare(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> ImportReport:
+    fits = {
+        name for name in found if name in expected and found[name].shape == expected[name].shape
+    }
+    return ImportReport(
+        matched=tuple(name for name in expected if name in fits),
+        missing=tuple(name for name in expected if name not in fits),
+        unexpected=tuple(
+            f"{name} {tuple(tensor.shape)}" if name in expected else name
+            for name, tensor in found.items()
+            if name not in fits
+        ),
+    )
+
+
+def _as_float32(tensor: Tensor) -> Tensor:
+    return tensor.float() if torch.is_floating_point(tensor) else tensor
+
+
+def _describe(report: ImportReport) -> str:
+    parts = [f"{len(report.matched)} names match"]
+    for kind, names in (("missing", report.missing), ("unexpected", report.unexpected)):
+        if names:
+            shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            parts.append(f"{len(names)} {kind} ({shown})")
+    return ", ".join(parts)
+
+
+def _mend(report: ImportReport) -> str:
+    if not report.matched:
+        return "this is another architecture's checkpoint"
+    return "--allow-incomplete imports what matches"
+
+
+def _card(path: Path, report: ImportReport) -> Card:
+    contract = released_model.released_contract()
+    config = EncoderConfig()
+    return Card(
+        encoder=config,
+        features=config.widths[-1],
+        spacing_mm=released_model.SPACING_MM,
+        contract=contract.model_dump(mode="json"),
+        contract_fingerprint=contract.fingerprint(),
+        cohorts=released_model.COHORTS,
+        initialised=report.missing,
+        software=software_record(),
+        description=released_model.DESCRIPTION,
+        source=f"{released_model.SOURCE} (file with SHA-256 {sha256_of(path)})",
+        citation=released_model.CITATION,
+        terms=released_model.TERMS,
+    )
