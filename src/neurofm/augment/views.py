@@ -21,9 +21,7 @@ Images = Float[Tensor, "batch 1 depth height width"]
 Masks = Bool[Tensor, "batch 1 depth height width"]
 
 
-def make_views(
-    batch: Batch, config: ViewsConfig, seed: int, view: int, spacing_mm: float
-) -> Batch:
+def make_views(batch: Batch, config: ViewsConfig, seed: int, view: int, spacing_mm: float) -> Batch:
     """Draw one view of every scan of a batch, z-scored inside the mask as the view moved it.
 
     The draws depend on seed, epoch, participant and view number only. A view without brain, of one
@@ -48,7 +46,8 @@ def make_views(
             draw = draw_view(stream, config, (depth, height, width), spacing_mm)
             image, mask = apply_views(batch.images[i : i + 1], batch.masks[i : i + 1], [draw])
             images[i], masks[i] = zscore_in_mask(image, mask)[0], mask[0]
-        pending = [i for i, sound in zip(pending, _sound(images[pending]), strict=True) if not sound]
+        sound = _sound(images[pending])
+        pending = [i for i, usable in zip(pending, sound, strict=True) if not usable]
         if not pending:
             return replace(batch, images=images, masks=masks)
     raise ScanError(
@@ -59,9 +58,7 @@ def make_views(
     )
 
 
-def apply_views(
-    images: Images, masks: Masks, draws: Sequence[ViewDraw]
-) -> tuple[Images, Masks]:
+def apply_views(images: Images, masks: Masks, draws: Sequence[ViewDraw]) -> tuple[Images, Masks]:
     """Carry out one draw for each volume; the inputs stay as they are, nothing is z-scored yet.
 
     Equal to MONAI's SpatialCrop, Resize, Flip, Rotate, ShiftIntensity and AdjustContrast in this
@@ -72,9 +69,7 @@ def apply_views(
         masks: inside the brain.
         draws: one for each volume of the batch.
     """
-    views = [
-        _apply_view(images[i : i + 1], masks[i : i + 1], draw) for i, draw in enumerate(draws)
-    ]
+    views = [_apply_view(images[i : i + 1], masks[i : i + 1], draw) for i, draw in enumerate(draws)]
     if len(views) == 1:
         return views[0]
     return torch.cat([image for image, _ in views]), torch.cat([mask for _, mask in views])

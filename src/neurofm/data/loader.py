@@ -69,7 +69,8 @@ class ScanLoader:
             image += np.float32(offset)
             mask[...] = self._store.mask(row)
         except (StoreError, OSError) as error:
-            raise StoreError(f"cannot be read from the store: {error}", "", self._names[row]) from None
+            what = f"cannot be read from the store: {error}"
+            raise StoreError(what, "", self._names[row]) from None
 
     def _pools_for(self, size: int) -> tuple[BufferPool, BufferPool]:
         if size not in self._pools:

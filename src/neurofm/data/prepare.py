@@ -56,7 +56,8 @@ def _dot(
     left: Float[Tensor, "batch 1 depth height width"],
     right: Float[Tensor, "batch 1 depth height width"],
 ) -> Float[Tensor, "batch 1 depth"]:
-    return torch.linalg.vecdot(left.flatten(3), right.flatten(3))
+    products: Tensor = torch.linalg.vecdot(left.flatten(3), right.flatten(3))
+    return products
 
 
 def _per_image(slices: Float[Tensor, "batch 1 depth"]) -> Float[Tensor, "batch 1 1 1 1"]:

@@ -70,7 +70,8 @@ def _overlap_weights(fine: int, factor: float) -> npt.NDArray[np.float32]:
     starts = np.arange(coarse)[:, None] * factor
     voxels = np.arange(fine)[None, :]
     overlap = np.minimum(starts + factor, voxels + 1) - np.maximum(starts, voxels)
-    return (np.clip(overlap, 0, None) / factor).astype(np.float32)
+    weights: npt.NDArray[np.float32] = np.clip(overlap / factor, 0, None).astype(np.float32)
+    return weights
 
 
 def _checked_spacing(image: Volume, mask: Volume) -> float:

@@ -19,7 +19,7 @@ class Quantised:
     Attributes:
         stored: same shape as the image, uint16.
         offset: intensity of stored 0.
-        step: intensity between neighbouring levels; the error is at most half of it.
+        step: intensity between neighbouring levels; the error is half of it at most.
         clipped_voxels: wild voxels that were moved to the end of the range.
     """
 

@@ -1,4 +1,4 @@
-"""Open a store: quick, by sizes only; volumes are memory-mapped and never copied."""
+"""Open a store: quickly, by the sizes of its files; volumes are memory-mapped and never copied."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from neurofm.errors import StoreError
+from neurofm.files import sha256_of
 from neurofm.preprocess.contract import Contract, read_contract
-from neurofm.store.manifest import INDEX, MEND, Manifest, read_manifest
+from neurofm.store.manifest import CONTRACT, INDEX, MEND, Manifest, read_manifest
 from neurofm.store.shards import ShardPaths, packed_mask_bytes
 
 
@@ -81,7 +82,7 @@ class Store:
 
 
 def open_store(folder: Path) -> Store:
-    """Open a finished store, checking that every file is there at its full size.
+    """Open a finished store: every file is there at its full size, labels and contract are whole.
 
     Raises:
         StoreError: not a store, unfinished, or damaged as far as sizes tell; `verify_store` reads
@@ -95,6 +96,8 @@ def open_store(folder: Path) -> Store:
         size = path.stat().st_size
         if size != record.bytes:
             raise StoreError(f"has {size} bytes instead of {record.bytes}", MEND, path)
+        if record.path in (INDEX, CONTRACT) and sha256_of(path) != record.sha256:
+            raise StoreError("is damaged: its checksum is another", MEND, path)
     return Store(folder, manifest, _read_index(folder, manifest))
 
 

@@ -90,15 +90,13 @@ class ArrayFile:
         self._file.write(header)
 
     def _header(self, blocks: int) -> bytes:
+        header = {
+            "descr": self._dtype.str,
+            "fortran_order": False,
+            "shape": (blocks, *self._block),
+        }
         buffer = io.BytesIO()
-        np.lib.format.write_array_header_1_0(
-            buffer,
-            {
-                "descr": np.lib.format.dtype_to_descr(self._dtype),
-                "fortran_order": False,
-                "shape": (blocks, *self._block),
-            },
-        )
+        np.lib.format.write_array_header_1_0(buffer, header)  # type: ignore[no-untyped-call]
         return buffer.getvalue()
 
 

@@ -44,7 +44,7 @@ def _is_sound(folder: Path, record: FileRecord) -> bool:
 
 
 def _damaged_scans(folder: Path, path: str) -> str:
-    """" (scan, scan)" for a shard's array file; empty where single scans cannot be told."""
+    """ " (scan, scan)" for a shard's array file; empty where single scans cannot be told."""
     if not path.startswith(f"{SHARDS}/") or not path.endswith(".npy"):
         return ""
     paths = ShardPaths(folder, int(Path(path).name[:5]))
