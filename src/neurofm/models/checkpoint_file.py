@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -20,6 +21,8 @@ from neurofm.errors import WeightsError
 _HEAD_BYTES = 512
 _LARGEST_BYTES = 64 * 2**30
 _AGAIN = "download it again"
+_ZIP = b"PK\x03\x04"  # what torch.save writes today
+_PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # before torch 1.6
 
 
 def read_checkpoint(path: Path) -> Mapping[str, Tensor]:
@@ -69,10 +72,13 @@ def _refuse_what_is_no_checkpoint(path: Path) -> None:
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     """The checkpoint's bytes: the file itself, or the one checkpoint inside a tar."""
-    if zipfile.is_zipfile(path) or not tarfile.is_tarfile(path):
-        with path.open("rb") as file:
+    with path.open("rb") as file:
+        if _starts_like_a_checkpoint(file.read(4)):
+            file.seek(0)
             yield file
-        return
+            return
+    if not tarfile.is_tarfile(path):
+        raise WeightsError("is neither a torch.save file nor a tar, or damaged", _AGAIN, path)
     with tempfile.TemporaryFile() as unpacked:
         try:
             with tarfile.open(path) as archive:
@@ -100,10 +106,12 @@ def _unpack_the_one_checkpoint(archive: tarfile.TarFile, target: IO[bytes], path
 
 
 def _is_checkpoint(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bool:
-    """Whether a member starts like a zip (torch.save today) or a pickle (before torch 1.6)."""
     file = archive.extractfile(member)
-    head = file.read(4) if file else b""
-    return head == b"PK\x03\x04" or head[:2] in {b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"}
+    return file is not None and _starts_like_a_checkpoint(file.read(4))
+
+
+def _starts_like_a_checkpoint(head: bytes) -> bool:
+    return head.startswith((_ZIP, *_PICKLES))
 
 
 def _load_tensors_only(file: IO[bytes], path: Path) -> Any:
@@ -121,10 +129,17 @@ def _load_tensors_only(file: IO[bytes], path: Path) -> Any:
             "ask its makers for a checkpoint that torch.load(weights_only=True) reads",
             path,
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise WeightsError(
             f"is truncated or damaged ({_first_line(error)})", _AGAIN, path
         ) from None
+
+
+# What torch's reader raises for bytes that were cut off or changed.
+_DAMAGE = (
+    RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError,
+    AssertionError, struct.error, zipfile.BadZipFile,
+)  # fmt: skip
 
 
 def _first_line(error: Exception) -> str:

@@ -30,7 +30,8 @@ def uniformity(z: Float[Tensor, "batch dim"]) -> float:
 def effective_rank(h: Float[Tensor, "batch features"]) -> float:
     """How many directions the centred features use: exp of the entropy of their singular values.
 
-    Roy and Vetterli 2007; between 1 and min(batch - 1, features), 0 where all coincide or any is NaN.
+    Roy and Vetterli 2007; between 1 and min(batch - 1, features); 0 where all coincide or any is
+    NaN.
     """
     if not bool(torch.isfinite(h).all()):
         return 0.0
