@@ -1,0 +1,123 @@
+"""Before anything is evaluated: which scans, whether they fit the weights, whether they leak."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from torch import nn
+
+from neurofm.config.recipe import Recipe, check_section
+from neurofm.errors import ContractError, LeakageError, RunError
+from neurofm.models.encoder import build_encoder
+from neurofm.models.weights import Card, load_encoder, load_weights, overlap
+from neurofm.preprocess.contract import Contract, require_same
+from neurofm.seeds import seed_of
+from neurofm.store.reader import Store
+
+_HELD_OUT = ("held-out", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """An evaluation that may begin.
+
+    Attributes:
+        recipe: targets, folds, repeats, seed.
+        encoder: frozen, in evaluation mode.
+        card: of the weights.
+        rows: rows of the store to evaluate.
+        frame: their index rows.
+        which: "held-out" where the index says so, else "all".
+        overlap: participants seen in pre-training; None where the weights do not tell.
+        contract: fingerprint of the preprocessing contract.
+        warnings: what a reader must know.
+    """
+
+    recipe: Recipe
+    encoder: nn.Module
+    card: Card
+    rows: tuple[int, ...]
+    frame: pd.DataFrame
+    which: Literal["held-out", "all"]
+    overlap: int | None
+    contract: str
+    warnings: tuple[str, ...]
+
+    @property
+    def model(self) -> str:
+        """SHA-256 of the weights."""
+        return self.card.weights_sha256
+
+    def random_encoder(self, repeat: int) -> nn.Module:
+        """The same architecture with weights as initialised, others for each repeat."""
+        seed = seed_of("random encoder", self.recipe.seed, repeat)
+        return build_encoder(self.card.encoder, seed).eval()
+
+
+def open_evaluation(recipe: Recipe, store: Store, weights: Path, allow_overlap: bool) -> Opened:
+    """Check store and weights against each other and choose the scans.
+
+    Raises:
+        ContractError: they were preprocessed differently, or lie on other grids.
+        LeakageError: evaluated participants were seen in pre-training and that is not allowed.
+        RunError: the store has no scan to evaluate.
+    """
+    card = load_weights(weights).card
+    warnings = _check_contract(store, card)
+    held_out = _held_out(store.index)
+    which: Literal["held-out", "all"] = "held-out" if held_out.any() else "all"
+    frame = store.index[held_out] if which == "held-out" else store.index
+    if frame.empty:
+        raise RunError("has no scan to evaluate", "pack scans first", "store")
+    seen, overlap_warnings = _check_overlap(card, frame, allow_overlap)
+    return Opened(
+        recipe=recipe,
+        encoder=load_encoder(weights),
+        card=card,
+        rows=tuple(int(row) for row in frame.index),
+        frame=frame.reset_index(drop=True),
+        which=which,
+        overlap=seen,
+        contract=store.contract.fingerprint(),
+        warnings=warnings + overlap_warnings,
+    )
+
+
+def _held_out(index: pd.DataFrame) -> pd.Series:
+    if "split" not in index:
+        return pd.Series(False, index=index.index)
+    return index["split"].isin(_HELD_OUT)
+
+
+def _check_contract(store: Store, card: Card) -> tuple[str, ...]:
+    if abs(card.spacing_mm - store.spacing_mm) > 1e-6:
+        raise ContractError(
+            f"the store is at {store.spacing_mm:g} mm, the weights were made at "
+            f"{card.spacing_mm:g} mm",
+            f"pack with store.spacing_mm={card.spacing_mm:g}",
+        )
+    if card.contract is None:
+        return ("The weights do not say how their scans were preprocessed; it was not compared.",)
+    require_same(store.contract, check_section(Contract, card.contract, "card.json"))
+    return ()
+
+
+def _check_overlap(
+    card: Card, frame: pd.DataFrame, allowed: bool
+) -> tuple[int | None, tuple[str, ...]]:
+    if not card.participant_hashes:
+        return None, ("The weights do not say which participants they were pre-trained on.",)
+    seen = len(overlap(card, frame))
+    if seen and not allowed:
+        raise LeakageError(
+            f"{seen} participants to be evaluated were seen in pre-training",
+            "hold them out (neurofm split), or say --allow-pretrain-overlap",
+        )
+    if not seen:
+        return 0, ()
+    total = len(frame.drop_duplicates(["cohort", "participant_id"]))
+    text = f"{seen} of {total} evaluated participants were seen in pre-training, as was allowed"
+    return seen, (f"{text}: these results are no test on unseen people.",)

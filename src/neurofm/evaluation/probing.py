@@ -1,0 +1,109 @@
+"""Tasks x models x repeats: the out-of-fold predictions everything else is computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from neurofm.config.learning import EvaluationConfig
+from neurofm.errors import RunError
+from neurofm.evaluation.baselines import Model, baselines
+from neurofm.evaluation.metrics import Outcome
+from neurofm.evaluation.probe import cross_validate
+from neurofm.evaluation.record import TaskRecord
+from neurofm.evaluation.targets import SITE_TASK, Target, build_target, site_labels
+from neurofm.progress import Progress, SilentProgress
+
+
+def probe_tasks(
+    frame: pd.DataFrame,
+    encoders: Sequence[Model],
+    config: EvaluationConfig,
+    seed: int,
+    progress: Progress | None = None,
+) -> tuple[pd.DataFrame, tuple[TaskRecord, ...]]:
+    """Out-of-fold predictions of every task by every encoder and baseline.
+
+    Args:
+        frame: index rows of the evaluated scans.
+        encoders: features by encoder, rows as in `frame`.
+        config: targets, folds and repeats.
+        seed: the recipe's seed.
+        progress: advanced by one for each task, model and repeat.
+
+    Raises:
+        RunError: no target has anything to predict.
+    """
+    progress = progress or SilentProgress()
+    tasks = [build_target(frame, name, config.folds) for name in _task_names(frame, config)]
+    work = [
+        (target, model)
+        for target in tasks
+        if not _unusable(target, config.folds)
+        for model in [*encoders, *baselines(frame, target.task)]
+    ]
+    if not work:
+        raise RunError(
+            f"none of {', '.join(config.targets)} has labels enough to be evaluated",
+            "name other index columns: evaluation.targets=[...]",
+        )
+    tables = []
+    progress.start("Probing", len(work) * config.seeds, "probes")
+    for target, model in work:
+        for repeat in range(config.seeds):
+            features = model.features(repeat)[target.rows]
+            outcome = cross_validate(features, target, config.folds, seed, repeat)
+            tables.append(_predictions(frame, target, model.name, repeat, outcome))
+            progress.advance(note=f"{target.task}: {model.name}")
+    progress.finish()
+    return pd.concat(tables, ignore_index=True), tuple(
+        _task_record(target, config.folds) for target in tasks
+    )
+
+
+def _task_names(frame: pd.DataFrame, config: EvaluationConfig) -> list[str]:
+    """The targets, and the site wherever there is more than one."""
+    sites = [SITE_TASK] if site_labels(frame).nunique() > 1 else []
+    return list(dict.fromkeys([*config.targets, *sites]))
+
+
+def _unusable(target: Target, folds: int) -> str:
+    if target.num_participants < 2 * folds:
+        return (
+            f"not evaluated: {target.num_participants} participants are too few for {folds} folds"
+        )
+    if target.kind != "regression" and len(target.classes) < 2:
+        return "not evaluated: all labels are the same"
+    return ""
+
+
+def _task_record(target: Target, folds: int) -> TaskRecord:
+    unusable = _unusable(target, folds)
+    return TaskRecord(
+        task=target.task,
+        kind=target.kind,
+        classes=target.classes,
+        scans=len(target.rows),
+        participants=target.num_participants,
+        positives=target.positives,
+        notes=target.notes + ((unusable,) if unusable else ()),
+    )
+
+
+def _predictions(
+    frame: pd.DataFrame, target: Target, model: str, repeat: int, outcome: Outcome
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "participant": list(target.keys),
+            "scan_id": frame["scan_id"].iloc[target.rows].to_numpy(),
+            "task": target.task,
+            "model": model,
+            "seed": repeat,
+            "fold": outcome.folds,
+            "target": outcome.target,
+            "prediction": outcome.prediction,
+            "probabilities": list(outcome.probabilities),
+        }
+    )

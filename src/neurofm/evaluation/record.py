@@ -1,0 +1,88 @@
+"""What an evaluation says of itself beside its tables: `evaluation.json`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from neurofm.config.recipe import Recipe
+from neurofm.errors import RunError
+from neurofm.evaluation.targets import Kind
+from neurofm.files import read_json, write_json
+
+RECORD = "evaluation.json"
+EMBEDDINGS = "embeddings.parquet"
+PREDICTIONS = "predictions.parquet"
+RESULTS = "results.parquet"
+COMPARISONS = "comparisons.parquet"
+
+
+class _Fact(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TaskRecord(_Fact):
+    """One task: what was predicted, for how many, who was left out."""
+
+    task: str
+    kind: Kind
+    classes: tuple[str, ...]
+    scans: int
+    participants: int
+    positives: int | None
+    notes: tuple[str, ...]
+
+
+class EvaluationRecord(_Fact):
+    """Everything about an evaluation that is no table; it names no participant and no path."""
+
+    format_version: Literal[1] = 1
+    recipe: Recipe
+    recipe_fingerprint: str
+    weights_sha256: str
+    weights_recipe_fingerprint: str | None
+    contract_fingerprint: str
+    store_content: str
+    spacing_mm: float
+    features: int
+    rows: Literal["held-out", "all"]
+    scans: int
+    participants: int
+    participants_by_cohort: dict[str, int]
+    pretrain_overlap: int | None
+    tasks: tuple[TaskRecord, ...]
+    warnings: tuple[str, ...]
+    software: dict[str, str]
+
+    def is_of(self, recipe: Recipe, weights_sha256: str, store_content: str) -> bool:
+        """Whether these weights, scans and settings would give the same numbers again."""
+        return (
+            self.recipe.evaluation == recipe.evaluation
+            and self.recipe.seed == recipe.seed
+            and self.weights_sha256 == weights_sha256
+            and self.store_content == store_content
+        )
+
+
+def write_record(folder: Path, record: EvaluationRecord) -> None:
+    """Write `evaluation.json`; it comes last, so a folder that has it is complete."""
+    write_json(folder / RECORD, record.model_dump(mode="json"))
+
+
+def read_record(folder: Path) -> EvaluationRecord:
+    """Read `evaluation.json`.
+
+    Raises:
+        RunError: the folder is no finished evaluation, or was written by a newer version.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        raise RunError("is no finished evaluation", "make one with: neurofm evaluate", folder)
+    try:
+        return EvaluationRecord.model_validate(read_json(path))
+    except (ValidationError, ValueError):
+        raise RunError(
+            "was written by another version of neurofm", "evaluate again into a new folder", path
+        ) from None

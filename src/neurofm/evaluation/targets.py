@@ -1,0 +1,133 @@
+"""What is predicted: index columns turned into numbers or classes, with who was left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from neurofm.cohorts.index import participant_keys
+from neurofm.errors import TableError
+
+Kind = Literal["regression", "binary", "multiclass"]
+
+SITE_TASK = "site"
+# Words for people without the condition; the other class is then the positive one.
+_CONTROLS = {"h", "hc", "cn", "nc", "control", "controls", "healthy", "normal", "no", "0", "false"}
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One task: the scans with a label, their values, and who they belong to.
+
+    Attributes:
+        task: name of the index column, or "site".
+        kind: regression, binary or multiclass.
+        rows: positions of the usable scans in the frame.
+        values: the number to predict, or the class's place in `classes`.
+        classes: class names, controls first; the last is the positive one of a binary task.
+            Empty for regression.
+        participants: a number for each person, 0, 1, 2..., in the order of their keys.
+        keys: participant key "cohort/participant_id" of each scan.
+        notes: who was left out, in plain words.
+    """
+
+    task: str
+    kind: Kind
+    rows: Int[np.ndarray, " scans"]
+    values: Float[np.ndarray, " scans"]
+    classes: tuple[str, ...]
+    participants: Int[np.ndarray, " scans"]
+    keys: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def num_participants(self) -> int:
+        """People with at least one labelled scan."""
+        return int(self.participants.max()) + 1 if len(self.participants) else 0
+
+    @property
+    def positives(self) -> int | None:
+        """Participants of the positive class of a binary task, else None."""
+        if self.kind != "binary":
+            return None
+        return len(np.unique(self.participants[self.values == 1]))
+
+
+def build_target(frame: pd.DataFrame, column: str, folds: int) -> Target:
+    """The task of predicting `column`, over the scans of `frame` that have it.
+
+    A column of numbers is a regression; one of text, or with only two different numbers, is a
+    classification. A class with fewer participants than folds cannot be in every training part:
+    its scans are left out.
+
+    Raises:
+        TableError: no such column.
+    """
+    if column == SITE_TASK:
+        labels: pd.Series = site_labels(frame)
+    elif column in frame:
+        labels = frame[column]
+    else:
+        raise TableError(f"has no column '{column}'", "see evaluation.targets", "index")
+    keys = participant_keys(frame)
+    labelled = labels.notna().to_numpy()
+    notes = _left_out(keys, labelled, "without a label")
+    numbers = pd.to_numeric(labels, errors="coerce")
+    if column != SITE_TASK and numbers[labelled].notna().all() and numbers.nunique() > 2:
+        rows = np.flatnonzero(labelled)
+        values = numbers.to_numpy(dtype=np.float64)[rows]
+        return _target(column, "regression", rows, values, (), keys, notes)
+    text = labels.where(labelled).map(_as_text, na_action="ignore")
+    people = keys[labelled].groupby(text[labelled]).nunique()
+    kept = text.isin(people.index[people >= folds]).to_numpy()
+    notes += _left_out(keys, kept | ~labelled, f"in classes of fewer than {folds} participants")
+    classes = tuple(sorted(people.index[people >= folds], key=_controls_first))
+    rows = np.flatnonzero(kept)
+    values = text.iloc[rows].map({name: float(i) for i, name in enumerate(classes)}).to_numpy()
+    kind: Kind = "binary" if len(classes) <= 2 else "multiclass"
+    return _target(column, kind, rows, values.astype(np.float64), classes, keys, notes)
+
+
+def site_labels(frame: pd.DataFrame) -> pd.Series:
+    """Where each scan was made: its cohort, and the site within it where that is known."""
+    cohort = frame["cohort"].astype(str)
+    if "site" not in frame:
+        return cohort
+    site = frame["site"]
+    return cohort.where(site.isna(), cohort + "/" + site.astype(str))
+
+
+def _target(  # noqa: PLR0917 - the fields of Target, in its order
+    task: str,
+    kind: Kind,
+    rows: np.ndarray,
+    values: np.ndarray,
+    classes: tuple[str, ...],
+    keys: pd.Series,
+    notes: tuple[str, ...],
+) -> Target:
+    used = keys.iloc[rows].astype(str).to_numpy()
+    participants = np.unique(used, return_inverse=True)[1].astype(np.int64)
+    return Target(task, kind, rows, values, classes, participants, tuple(used), notes)
+
+
+def _left_out(keys: pd.Series, kept: np.ndarray, why: str) -> tuple[str, ...]:
+    missing = len(set(keys[~kept]) - set(keys[kept]))
+    scans = int((~kept).sum())
+    if not scans:
+        return ()
+    return (f"left out: {missing} participants ({scans} scans) {why}",)
+
+
+def _as_text(label: object) -> str:
+    if isinstance(label, float) and label.is_integer():
+        return str(int(label))
+    return str(label)
+
+
+def _controls_first(name: str) -> tuple[bool, str]:
+    return name.lower() not in _CONTROLS, name
