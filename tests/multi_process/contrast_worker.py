@@ -1,0 +1,52 @@
+"""Run by test_gather.py: one process's part of one contrastive step; alone, it is the whole."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from neurofm.distributed import (
+    any_process,
+    barrier,
+    gather_with_gradient,
+    process_group,
+    rank,
+    world_size,
+)
+from neurofm.objectives.nt_xent import nt_xent
+
+_ROWS = 6
+
+
+def main(folder: Path) -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    network: nn.Module = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 4))
+    first, second = torch.randn(2, _ROWS, 5)
+    with process_group(torch.device("cpu")):
+        share = _ROWS // world_size()
+        part = slice(rank() * share, (rank() + 1) * share)
+        if world_size() > 1:
+            network = DistributedDataParallel(network)
+        z1, z2 = network(torch.cat([first[part], second[part]])).chunk(2)
+        loss = nt_xent(z1, z2, 0.5)
+        loss.backward()  # type: ignore[no-untyped-call]
+        result = {
+            "loss": loss.detach(),
+            "gradients": [parameter.grad for parameter in network.parameters()],
+            "rows": gather_with_gradient(first[part]),
+            "all rows": first,
+            "world": world_size(),
+            "only rank 1": any_process(rank() == 1),
+            "nobody": any_process(False),
+        }
+        torch.save(result, folder / f"{world_size()}-{rank()}.pt")
+        barrier()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
