@@ -14,26 +14,32 @@ Masks = Bool[Tensor, "1 1 depth height width"]
 
 
 def crop_and_resize(
-    image: Volumes, mask: Masks, start: tuple[int, int, int], size: tuple[int, int, int]
+    image: Volumes,
+    mask: Masks,
+    start: tuple[int, int, int],
+    size: tuple[int, int, int],
+    flip: bool,
 ) -> tuple[Volumes, Masks]:
-    """Cut a box out and stretch it to the full grid: image trilinear, mask nearest.
+    """Cut a box out, stretch it to the full grid, perhaps flip it: image trilinear, mask nearest.
 
-    Half-pixel centres, no smoothing when shrinking; the mask takes the voxel at
-    floor(index * scale). Both are new tensors.
+    Half-pixel centres, no smoothing; the mask takes the voxel at floor(index * scale). Both
+    results are new tensors. The image's box is flipped before it is stretched, which is the same
+    and moves fewer voxels; the mask's rule has no such symmetry, so it is flipped afterwards.
 
     Args:
         image: one volume.
         mask: its mask.
         start: first voxel of the box (z, y, x).
         size: voxels of the box (z, y, x).
+        flip: turn the last axis round.
     """
     full = image.shape[2:]
     z, y, x = (slice(low, low + count) for low, count in zip(start, size, strict=True))
-    resized = functional.interpolate(
-        image[..., z, y, x], size=full, mode="trilinear", align_corners=False
-    )
-    bytes_ = mask[..., z, y, x].view(torch.uint8)
-    return resized, functional.interpolate(bytes_, size=full, mode="nearest").view(torch.bool)
+    box = image[..., z, y, x].flip(-1) if flip else image[..., z, y, x]
+    resized = functional.interpolate(box, size=full, mode="trilinear", align_corners=False)
+    mask_box = mask[..., z, y, x].view(torch.uint8)
+    moved = functional.interpolate(mask_box, size=full, mode="nearest").view(torch.bool)
+    return resized, moved.flip(-1) if flip else moved
 
 
 def rotate_in_plane(image: Volumes, mask: Masks, radians: float) -> tuple[Volumes, Masks]:

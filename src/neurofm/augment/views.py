@@ -13,7 +13,7 @@ from neurofm.augment.draws import ViewDraw, draw_view
 from neurofm.augment.geometry import crop_and_resize, rotate_in_plane
 from neurofm.config.learning import ViewsConfig
 from neurofm.data.batch import Batch
-from neurofm.data.prepare import zscore_in_mask
+from neurofm.data.prepare import zscore_in_mask_
 from neurofm.errors import ScanError
 from neurofm.seeds import random_stream
 
@@ -45,7 +45,7 @@ def make_views(batch: Batch, config: ViewsConfig, seed: int, view: int, spacing_
             stream = random_stream("view", seed, batch.epoch, batch.items[i], view, attempt)
             draw = draw_view(stream, config, (depth, height, width), spacing_mm)
             image, mask = apply_views(batch.images[i : i + 1], batch.masks[i : i + 1], [draw])
-            images[i], masks[i] = zscore_in_mask(image, mask)[0], mask[0]
+            images[i], masks[i] = zscore_in_mask_(image, mask)[0], mask[0]
         sound = _sound(images[pending])
         pending = [i for i, usable in zip(pending, sound, strict=True) if not usable]
         if not pending:
@@ -76,27 +76,26 @@ def apply_views(images: Images, masks: Masks, draws: Sequence[ViewDraw]) -> tupl
 
 
 def _apply_view(image: Images, mask: Masks, draw: ViewDraw) -> tuple[Images, Masks]:
-    image, mask = crop_and_resize(image, mask, draw.crop_start, draw.crop_size)
-    if draw.flip:
-        image, mask = image.flip(-1), mask.flip(-1)
+    image, mask = crop_and_resize(image, mask, draw.crop_start, draw.crop_size, draw.flip)
     if draw.rotation_radians is not None:
         image, mask = rotate_in_plane(image, mask, draw.rotation_radians)
     if draw.shift:
-        image = image + draw.shift
+        image.add_(draw.shift)
     if draw.gamma is not None:
-        image = adjust_contrast(image, draw.gamma)
+        adjust_contrast_(image, draw.gamma)
     return image, mask
 
 
-def adjust_contrast(image: Images, gamma: float) -> Images:
+def adjust_contrast_(image: Images, gamma: float) -> Images:
     """Raise intensities, scaled to 0..1 between the view's minimum and maximum, to a power.
 
-    ((x - min) / (range + 1e-7)) ** gamma * range + min, over the whole view. The power is taken as
-    exp2(gamma * log2(x)), several times faster on a CPU and equal to a few float32 roundings.
+    In place: ((x - min) / (range + 1e-7)) ** gamma * range + min, over the whole view. The power
+    is taken as exp2(gamma * log2(x)), several times faster on a CPU and equal to a few float32
+    roundings.
     """
     lowest, highest = torch.aminmax(image)
     span = highest - lowest
-    scaled = (image - lowest).div_(span + 1e-7)
+    scaled = image.sub_(lowest).div_(span + 1e-7)
     return scaled.log2_().mul_(gamma).exp2_().mul_(span).add_(lowest)
 
 

@@ -14,7 +14,15 @@ def zscore_in_mask(
     images: Float[Tensor, "batch 1 depth height width"],
     masks: Bool[Tensor, "batch 1 depth height width"],
 ) -> Float[Tensor, "batch 1 depth height width"]:
-    """Give every image mean 0 and standard deviation 1 inside its mask, and 0 outside.
+    """A copy of `images` that `zscore_in_mask_` has normalised."""
+    return zscore_in_mask_(images.clone(), masks)
+
+
+def zscore_in_mask_(
+    images: Float[Tensor, "batch 1 depth height width"],
+    masks: Bool[Tensor, "batch 1 depth height width"],
+) -> Float[Tensor, "batch 1 depth height width"]:
+    """Give every image, in place, mean 0 and standard deviation 1 inside its mask, and 0 outside.
 
     The standard deviation is the population's (divided by the number of voxels), as in the paper's
     released preparation. Sums run over residuals from a first mean, so that a bright image with
@@ -28,12 +36,12 @@ def zscore_in_mask(
     weights = masks.to(images.dtype)
     counts = _per_image(weights.sum(dim=(3, 4))).clamp(min=1)
     first_mean = _per_image(_dot(images, weights)) / counts
-    result = (images - first_mean).mul_(weights)
-    correction = _per_image(result.sum(dim=(3, 4))) / counts
-    variance = _per_image(_dot(result, result)) / counts - correction.square()
+    images.sub_(first_mean).mul_(weights)
+    correction = _per_image(images.sum(dim=(3, 4))) / counts
+    variance = _per_image(_dot(images, images)) / counts - correction.square()
     noise = (_FLOAT_NOISE * first_mean).square()
     scale = torch.where(variance > noise, variance.clamp(min=0).rsqrt(), 0)
-    return result.mul_(scale).addcmul_(weights, -correction * scale)
+    return images.mul_(scale).addcmul_(weights, -correction * scale)
 
 
 def model_input(
