@@ -59,8 +59,8 @@ def test_a_full_size_view_equals_monais_chain(large, monai_chain):
     draw = ViewDraw((30, 41, 17), (83, 101, 140), True, 0.7, 0.2, 0.6)
     ours = apply_views(*large, [draw])
     theirs = monai_chain(*large, draw)
-    # float32 places of MONAI's 3D sampling and of ours differ in the last digits, so a mask voxel
-    # whose place falls on the border between two voxels may go either way.
+    # MONAI computes places in float32, we the mask's in float64: a voxel whose place falls on the
+    # border between two voxels may go either way.
     assert int((ours[1] != theirs[1]).sum()) <= 5
     assert z_difference(ours, theirs) < 2e-4
 

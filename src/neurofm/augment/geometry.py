@@ -56,22 +56,27 @@ def rotate_in_plane(image: Volumes, mask: Masks, radians: float) -> tuple[Volume
         radians: angle from the second axis towards the third.
     """
     depth, height, width = image.shape[2:]
-    grid = _rotation_grid(radians, height, width, image.device)
+    grid = _rotation_grid(radians, height, width)
     rotated = functional.grid_sample(
-        image[:, 0], grid, mode="bilinear", padding_mode="border", align_corners=False
+        image[:, 0],
+        grid.to(image),
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=False,
     )
-    places = _nearest_places(grid[0], height, width)
+    places = _nearest_places(grid[0], height, width).to(mask.device)
     moved = mask.reshape(depth, height * width).index_select(1, places)
     return rotated[:, None], moved.reshape(mask.shape)
 
 
-def _rotation_grid(
-    radians: float, height: int, width: int, device: torch.device
-) -> Float[Tensor, "1 height width 2"]:
-    """Where each pixel comes from, as (x, y) between -1 and 1 at the outer pixel edges."""
+def _rotation_grid(radians: float, height: int, width: int) -> Float[Tensor, "1 height width 2"]:
+    """Where each pixel comes from, as (x, y) between -1 and 1 at the outer pixel edges.
+
+    In float64, so that the nearest pixel is the true one up to ties.
+    """
     cos, sin = math.cos(radians), math.sin(radians)
     rows = [[cos, sin * height / width, 0.0], [-sin * width / height, cos, 0.0]]
-    affine = torch.tensor([rows], dtype=torch.float32, device=device)
+    affine = torch.tensor([rows], dtype=torch.float64)
     return functional.affine_grid(affine, [1, 1, height, width], align_corners=False)
 
 

@@ -46,7 +46,7 @@ def make_views(batch: Batch, config: ViewsConfig, seed: int, view: int, spacing_
             draw = draw_view(stream, config, (depth, height, width), spacing_mm)
             image, mask = apply_views(batch.images[i : i + 1], batch.masks[i : i + 1], [draw])
             images[i], masks[i] = zscore_in_mask_(image, mask)[0], mask[0]
-        sound = _sound(images[pending])
+        sound = _sound([images[i] for i in pending])
         pending = [i for i, usable in zip(pending, sound, strict=True) if not usable]
         if not pending:
             return replace(batch, images=images, masks=masks)
@@ -99,8 +99,8 @@ def adjust_contrast_(image: Images, gamma: float) -> Images:
     return scaled.log2_().mul_(gamma).exp2_().mul_(span).add_(lowest)
 
 
-def _sound(images: Images) -> list[bool]:
+def _sound(views: Sequence[Tensor]) -> list[bool]:
     """Whether each z-scored view holds brain (not all zero) and no NaN or Inf."""
-    sizes = torch.linalg.vector_norm(images.flatten(1), dim=1)
+    sizes = torch.stack([torch.linalg.vector_norm(view) for view in views])
     sound: list[bool] = (torch.isfinite(sizes) & (sizes > 0)).tolist()
     return sound
