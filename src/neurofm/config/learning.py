@@ -73,7 +73,7 @@ class TrainingConfig(Section):
 
     epochs: int = knob(150, "epochs", "Each participant is seen once an epoch (paper).", ge=1)
     batch_size: int = knob(
-        72, "participants", "Over all processes together; negatives come from all (paper).", ge=1
+        72, "participants", "Over all processes together; negatives come from all (paper).", ge=2
     )
     optimizer: Literal["adam"] = knob("adam", "-", "The optimiser (paper).")
     learning_rate: float = knob(3e-4, "-", "Constant (paper).", gt=0)

@@ -1,0 +1,82 @@
+"""Pre-training: a recipe and a store become a run folder; the same call continues it."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from neurofm.config.recipe import Recipe
+from neurofm.distributed import barrier, is_first, process_group
+from neurofm.errors import ConfigError, RunError
+from neurofm.files import only_writer
+from neurofm.progress import Progress, SilentProgress
+from neurofm.store.reader import Store
+from neurofm.training.run import Pretrained, Run
+from neurofm.training.run_folder import claim_run, is_finished
+from neurofm.training.stopping import stop_requests
+
+_SEEN_SPLITS = ("pretrain", "train")
+_SILENT = SilentProgress()
+
+
+def pretrain(
+    recipe: Recipe,
+    store: Store,
+    folder: Path,
+    device: torch.device,
+    progress: Progress = _SILENT,
+) -> Pretrained:
+    """Pre-train the recipe's encoder on a store; the same call continues an interrupted run.
+
+    Participants in the split "pretrain" or "train", or in none, are seen once an epoch; any other
+    split never. `folder` receives `recipe.yaml`, `software.json`, `data.json`, `log.jsonl`,
+    TensorBoard events, `last.pt` at each epoch's end and, last of all, `weights.safetensors` and
+    `card.json`. A continued run on a CPU gives the same losses bit for bit. With `torchrun`, the
+    batch is shared by all processes and batch norm is synchronised.
+
+    Args:
+        recipe: seed, views, encoder, objective and training are read.
+        store: open, of the recipe's spacing.
+        folder: new, or of the same recipe and store.
+        device: see `choose_device`.
+        progress: shown pairs of views, with the loss as its note.
+
+    Raises:
+        ConfigError: the store's spacing is not the recipe's.
+        RunError: the folder is another run's, there are too few participants, no checkpoint is
+            whole, or three steps in a row gave no finite loss.
+        RunStoppedError: SIGTERM or SIGUSR1 came; call again to go on.
+    """
+    frame = _seen_rows(recipe, store)
+    with (
+        process_group(device),
+        stop_requests() as stop,
+        only_writer(folder) if is_first() else nullcontext(),
+    ):
+        if is_first():
+            claim_run(folder, recipe, store)
+        barrier()
+        if is_finished(folder):
+            return Pretrained(recipe.training.epochs, 0, "this run is finished already")
+        run = Run(recipe, store, folder, device=device, frame=frame)
+        return run.to_the_end(stop, progress if is_first() else _SILENT)
+
+
+def _seen_rows(recipe: Recipe, store: Store) -> pd.DataFrame:
+    if store.spacing_mm != recipe.store.spacing_mm:
+        raise ConfigError(
+            f"the store's spacing is {store.spacing_mm:g} mm, the recipe's "
+            f"{recipe.store.spacing_mm:g} mm",
+            f"add store.spacing_mm={store.spacing_mm:g}, or pack a store of the recipe's spacing",
+            "store.spacing_mm",
+        )
+    split = store.index["split"]
+    frame = store.index[split.isna() | split.isin(_SEEN_SPLITS)]
+    if frame.empty:
+        raise RunError(
+            "no scan is in the split 'pretrain'", "see the split of its index", store.folder
+        )
+    return frame

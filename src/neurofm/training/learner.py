@@ -1,0 +1,73 @@
+"""One step of learning: forward, backward, update; or none at all where a number is not finite."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from neurofm.data.batch import Batch
+from neurofm.objectives.losses import Losses
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one step gave.
+
+    Attributes:
+        loss: the objective's total.
+        parts: of the loss, by name.
+        figures: of the features, by name.
+        gradient_norm: Euclidean norm of the whole gradient.
+        is_skipped: loss or gradient were not finite, so nothing was learnt.
+    """
+
+    loss: float
+    parts: Mapping[str, float]
+    figures: Mapping[str, float]
+    gradient_norm: float
+    is_skipped: bool
+
+
+class Learner:
+    """An objective and the optimiser of its parameters.
+
+    Args:
+        objective: a module from a `Batch` to `Losses`, on its device.
+        optimizer: of its parameters.
+    """
+
+    def __init__(self, objective: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self.objective, self.optimizer = objective, optimizer
+
+    def learn_from(self, batch: Batch) -> Outcome:
+        """One optimiser step on one batch, which is on the objective's device.
+
+        Where the loss or the gradient is not finite, weights, optimiser and batch norm statistics
+        stay as they were. All processes decide the same: the loss and DDP's gradient are shared.
+        """
+        statistics = [buffer.clone() for buffer in self.objective.buffers()]
+        self.optimizer.zero_grad(set_to_none=True)
+        losses: Losses = self.objective(batch)
+        losses.total.backward()  # type: ignore[no-untyped-call]
+        loss, gradient_norm = losses.total.item(), self._gradient_norm()
+        is_skipped = not (math.isfinite(loss) and math.isfinite(gradient_norm))
+        if is_skipped:
+            for buffer, before in zip(self.objective.buffers(), statistics, strict=True):
+                buffer.copy_(before)
+        else:
+            self.optimizer.step()
+        parts = {name: part.item() for name, part in losses.parts.items()}
+        return Outcome(loss, parts, losses.figures, gradient_norm, is_skipped)
+
+    @property
+    def learning_rate(self) -> float:
+        """The optimiser's, which all parameters share."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def _gradient_norm(self) -> float:
+        gradients = [p.grad for p in self.objective.parameters() if p.grad is not None]
+        return float(torch.nn.utils.get_total_norm(gradients))

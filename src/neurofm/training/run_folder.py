@@ -1,0 +1,67 @@
+"""The run folder: whose it is, what it was started with, whether it is finished."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from neurofm.config.recipe import Recipe, load_recipe
+from neurofm.config.show import recipe_as_yaml
+from neurofm.errors import RunError
+from neurofm.files import read_json, sweep_unfinished, write_json, write_text
+from neurofm.models.card import CARD_FILE
+from neurofm.store.reader import Store
+from neurofm.training.run_log import LOG_FILE
+from neurofm.versions import software_record
+
+RECIPE_FILE, SOFTWARE_FILE, DATA_FILE = "recipe.yaml", "software.json", "data.json"
+_SECTIONS = ("seed", "views", "encoder", "objective", "training")  # what pre-training reads
+
+
+def claim_run(folder: Path, recipe: Recipe, store: Store) -> None:
+    """Make `folder` the run of this recipe on this store, or see that it is already.
+
+    Raises:
+        RunError: it belongs to another recipe or store; the differing keys are shown.
+    """
+    sweep_unfinished(folder)
+    data = {"content": store.content, "contract": store.contract.fingerprint()}
+    if (folder / RECIPE_FILE).is_file():
+        _refuse_other_recipe(folder, recipe)
+        if (folder / DATA_FILE).is_file() and read_json(folder / DATA_FILE) != data:
+            raise RunError("this run was started on another store", "choose another -o", folder)
+    elif (folder / CARD_FILE).exists() or (folder / LOG_FILE).exists():
+        raise RunError("holds something else already", "choose another -o", folder)
+    else:
+        write_json(folder / SOFTWARE_FILE, software_record())
+        write_text(folder / RECIPE_FILE, recipe_as_yaml(recipe))
+    write_json(folder / DATA_FILE, data)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the run has come to its end and saved its weights."""
+    return (folder / CARD_FILE).is_file()
+
+
+def _refuse_other_recipe(folder: Path, recipe: Recipe) -> None:
+    there = _flat(load_recipe(folder / RECIPE_FILE).model_dump(mode="json"))
+    here = _flat(recipe.model_dump(mode="json"))
+    differing = [
+        f"{key} is {there.get(key)} there and {here.get(key)} here"
+        for key in sorted(there.keys() | here.keys())
+        if key.split(".")[0] in _SECTIONS and there.get(key) != here.get(key)
+    ]
+    if differing:
+        raise RunError(
+            f"holds a run of another recipe: {', '.join(differing)}", "choose another -o", folder
+        )
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

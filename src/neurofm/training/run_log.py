@@ -1,0 +1,143 @@
+"""The course of a run: log.jsonl, one line a step and one an epoch, and TensorBoard events."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from torch.utils.tensorboard import SummaryWriter
+
+from neurofm.files import write_text
+
+LOG_FILE = "log.jsonl"
+_EVENTS = "tensorboard"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of the log.
+
+    Attributes:
+        kind: "step", or "epoch" with means over the epoch's steps that counted.
+        epoch: from 0, as in `Batch`.
+        step: steps done so far in the whole run, so from 1; of an epoch its last.
+        loss: the objective's total; not a number where a step was skipped.
+        parts: what the loss is the sum of.
+        figures: the objective's figures, such as alignment, uniformity and effective rank.
+        gradient_norm: Euclidean norm of the whole gradient.
+        learning_rate: of the optimiser.
+        pairs_per_second: participants a second, over all processes.
+        data_wait_share: share of the time spent waiting for scans, 0 to 1.
+        seconds: duration.
+        skipped_steps: steps skipped for a loss or gradient that was not finite.
+    """
+
+    kind: Literal["step", "epoch"]
+    epoch: int
+    step: int
+    loss: float
+    parts: Mapping[str, float]
+    figures: Mapping[str, float]
+    gradient_norm: float
+    learning_rate: float
+    pairs_per_second: float
+    data_wait_share: float
+    seconds: float
+    skipped_steps: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Flat but for `parts`; a number that is not finite becomes null."""
+        line = {name: value for name, value in vars(self).items() if name != "figures"}
+        line |= dict(self.figures) | {"parts": dict(self.parts)}
+        return {name: _finite_or_none(value) for name, value in line.items()}
+
+
+class RunLog:
+    """Appends records; make one with `open_log`."""
+
+    def __init__(self, lines: IO[str], events: SummaryWriter) -> None:
+        self._lines, self._events = lines, events
+
+    def add(self, record: Record) -> None:
+        """Append one line and the same numbers as TensorBoard events."""
+        values = record.as_json()
+        self._lines.write(json.dumps(values, allow_nan=False) + "\n")
+        self._lines.flush()
+        for name, value in (values | values["parts"]).items():
+            if isinstance(value, float):
+                self._events.add_scalar(f"{record.kind}/{name}", value, record.step)
+
+    def secure(self) -> None:
+        """Bring everything to the disk; done before a checkpoint says how far the log goes."""
+        self._lines.flush()
+        os.fsync(self._lines.fileno())
+        self._events.flush()
+
+
+@contextmanager
+def open_log(folder: Path, last_step: int) -> Iterator[RunLog]:
+    """The run's log, with all that was written after `last_step` dropped.
+
+    Args:
+        folder: the run's.
+        last_step: the step the run goes on from; 0 begins a new log.
+    """
+    path = folder / LOG_FILE
+    kept = [json.dumps(line) + "\n" for line in read_log(folder) if line["step"] <= last_step]
+    write_text(path, "".join(kept))
+    events = SummaryWriter(str(folder / _EVENTS), purge_step=last_step + 1)
+    try:
+        with path.open("a", encoding="utf-8") as lines:
+            yield RunLog(lines, events)
+    finally:
+        events.close()
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's log; a last line that a crash cut off is left out."""
+    path = folder / LOG_FILE
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    records = []
+    for line in lines:
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            continue
+    return records
+
+
+def epoch_record(steps: Sequence[Record]) -> Record:
+    """Sum up one epoch's steps: means over those that counted, rates over all of them."""
+    counted = [step for step in steps if not step.skipped_steps] or list(steps)
+    seconds = sum(step.seconds for step in steps)
+    pairs = sum(step.pairs_per_second * step.seconds for step in steps)
+    waited = sum(step.data_wait_share * step.seconds for step in steps)
+    last = steps[-1]
+    return Record(
+        kind="epoch",
+        epoch=last.epoch,
+        step=last.step,
+        loss=_mean([step.loss for step in counted]),
+        parts={name: _mean([step.parts[name] for step in counted]) for name in last.parts},
+        figures={name: _mean([step.figures[name] for step in counted]) for name in last.figures},
+        gradient_norm=_mean([step.gradient_norm for step in counted]),
+        learning_rate=last.learning_rate,
+        pairs_per_second=pairs / seconds,
+        data_wait_share=waited / seconds,
+        seconds=seconds,
+        skipped_steps=sum(step.skipped_steps for step in steps),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _finite_or_none(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
