@@ -15,7 +15,18 @@ class PhantomConfig(Section):
     stripped: bool = knob(False, "-", "Without skull and scalp, as some archives deliver.")
     sites: int = knob(3, "sites", "Scanners that differ in contrast, noise and field.", ge=1, le=8)
     repeat_fraction: float = knob(
-        0.2, "-", "Share of participants with a second session.", ge=0, le=1
+        0.2, "-", "Share of participants with a second session, 1 to 3 years later.", ge=0, le=1
+    )
+    age_range_years: tuple[float, float] = knob(
+        (20.0, 85.0), "years", "Youngest and oldest; patients start later (AD at 58)."
+    )
+    mci_fraction: float = knob(0.1, "-", "Share with mild cognitive impairment.", ge=0, le=0.33)
+    ad_fraction: float = knob(0.1, "-", "Share with Alzheimer's disease.", ge=0, le=0.33)
+    stroke_fraction: float = knob(
+        0.1, "-", "Share with a stroke, its lesion sized by the NIHSS.", ge=0, le=0.33
+    )
+    site_confounding: float = knob(
+        0.0, "-", "Share of participants whose site follows from age; 0 balances sites.", ge=0, le=1
     )
 
 
@@ -39,8 +50,21 @@ class PreprocessConfig(Section):
         le=8,
     )
     bias_field_shrink: int = knob(3, "-", "N4 shrink factor on that grid (paper: 3).", ge=1, le=4)
+    registration_spacing_mm: float = knob(
+        2.0,
+        "mm",
+        "Finest level of the registration; within a millimetre of full resolution, in a fraction.",
+        ge=1,
+        le=4,
+    )
     template: str = knob(
         "nilearn", "-", "'nilearn' (packaged MNI152 2009 symmetric) or the path of a T1 template."
+    )
+    volume_index: int | None = knob(
+        None, "-", "Which volume of a 4-D file to take, from 0; none refuses such files.", ge=0
+    )
+    assume_orientation: Literal["LAS", "RAS"] | None = knob(
+        None, "-", "How voxels lie where a header does not say; none refuses such files."
     )
 
 
