@@ -96,7 +96,8 @@ def simulate_anatomy(seed: int, person: Person, age_years: float, spacing_mm: fl
     places = _aged(hull, traits, template).template_places(axes)[:, inside]
     folds = _folds(seed, person, hull.template_axes(axes))[:, inside]
     grey, white, fluid = _tissues(traits, places, folds)
-    lesion = _lesion(seed, person, traits, places, brain * (grey + white), spacing_mm)
+    stroke = random_stream("phantom", "lesion", seed, person.number)
+    lesion = _lesion(stroke, traits, places, brain * (grey + white), spacing_mm**3 / 1000)
     kept = brain * (1 - lesion)
     near = 1 - _smooth_step(template.from_ventricles_mm.at(places), 2.0, 4.0)
     near = np.maximum(near, 1 - _smooth_step(template.from_horn_mm.at(places), 4.0, 6.0))
@@ -184,20 +185,19 @@ def _tissues(traits: Traits, places: Array, folds: Array) -> tuple[Array, Array,
 
 
 def _lesion(
-    seed: int, person: Person, traits: Traits, places: Array, tissue: Array, spacing_mm: float
+    stream: np.random.Generator, traits: Traits, places: Array, tissue: Array, voxel_ml: float
 ) -> Array:
     """A blob of the wanted volume of tissue in the middle cerebral artery's territory."""
     if traits.lesion_ml <= 0:
         return np.zeros_like(tissue)
-    stream = random_stream("phantom", "lesion", seed, person.number)
     side = 1.0 if stream.random() < 0.5 else -1.0
-    centre = stream.normal((0, 0, 0), (6, 18, 10)) + (side * 38, -12, 18)
+    centre = stream.normal((side * 38, -12, 18), (6, 18, 10))
     ragged = random_field(stream, 1, HEAD_BOX_MM, 14.0, 5.0)
     offset = places - centre.astype(np.float32).reshape(3, 1)
     ground = np.sqrt((offset**2).sum(0)) + _at_places(ragged, places)
     ground = np.where(side * places[0] > 3, ground, np.float32(np.inf))
     order = np.argsort(ground, kind="stable")
-    grown_ml = np.cumsum(tissue[order], dtype=np.float64) * spacing_mm**3 / 1000
+    grown_ml = np.cumsum(tissue[order], dtype=np.float64) * voxel_ml
     last = min(int(np.searchsorted(grown_ml, traits.lesion_ml)), order.size - 1)
     edge = ground[order[last]]
     solid = tissue > 0.05

@@ -43,7 +43,7 @@ class SplineField:
         # Summed tap by tap, not by matrix product, so that every machine adds in the same order.
         for offset, weight in taps:
             index = np.clip(below + offset, 0, last).astype(np.intp)
-            part = values.take(index, axis=axis + 1) * weight.astype(np.float32).reshape(shape)
+            part = values.take(index, axis=axis + 1) * weight.reshape(shape)
             total = part if total is None else total + part
         assert total is not None
         return total
@@ -73,11 +73,12 @@ def random_field(
     return SplineField(weights, (x, y, z), spacing_mm)
 
 
-def _cubic_taps(fraction: Array) -> tuple[Array, Array, Array, Array]:
+def _cubic_taps(fraction: Array) -> list[Array]:
     rest = 1 - fraction
-    return (
+    taps = (
         rest**3 / 6,
         (4 - 6 * fraction**2 + 3 * fraction**3) / 6,
         (4 - 6 * rest**2 + 3 * rest**3) / 6,
         fraction**3 / 6,
     )
+    return [tap.astype(np.float32) for tap in taps]

@@ -63,7 +63,7 @@ def draw_person(config: PhantomConfig, seed: int, number: int) -> Person:
     age = round(youngest + age_share * (high - youngest), 1)
     gap = round(float(stream.uniform(1.0, 3.0)), 1)
     repeated = stream.random() < config.repeat_fraction
-    nihss = int(round(42 * float(stream.beta(0.9, 2.4))))
+    nihss = round(42 * float(stream.beta(0.9, 2.4)))
     if stream.random() < config.site_confounding:
         site = min(int(age_share * config.sites), config.sites - 1)
     return Person(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -110,7 +111,7 @@ def _texture(t1: Array, grey: Array, white: Array, sulci: Array) -> Array:
     inside = ndimage.binary_erosion(t1 > 0, iterations=4)
     # Next to fluid the template's own blur would be counted twice.
     rest = np.clip(rest, -0.15, 0.15) * inside * (fluid < 0.1) * (sulci < 0.2)
-    return ndimage.gaussian_filter(rest, 0.7).astype(np.float32)
+    return np.asarray(ndimage.gaussian_filter(rest, 0.7), np.float32)
 
 
 def _outside(brain: Map) -> Map:
@@ -146,7 +147,7 @@ def _from_curve(places: Array, curve: Sequence[tuple[int, int, int]]) -> Array:
     """Distance (mm) from a polyline and its mirror image."""
     folded = np.stack([np.abs(places[0]), places[1], places[2]])
     nearest: Array | None = None
-    for start, end in zip(curve[:-1], curve[1:], strict=True):
+    for start, end in pairwise(curve):
         a = np.asarray(start, np.float32).reshape(3, 1, 1, 1)
         along = np.asarray(end, np.float32).reshape(3, 1, 1, 1) - a
         share = np.clip(((folded - a) * along).sum(0) / (along**2).sum(), 0, 1)
