@@ -114,6 +114,14 @@ def test_a_view_is_z_scored_inside_the_mask_and_zero_outside(small):
         assert not image[~mask].any()
 
 
+def test_a_view_under_autocast_is_the_same_view(small):
+    batch = batch_of(*small, ("a/1", "a/2", "a/3"))
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = make_views(batch, ViewsConfig(), 0, 0, 6.0)
+    assert cast.images.dtype == torch.float32
+    assert torch.equal(cast.images, make_views(batch, ViewsConfig(), 0, 0, 6.0).images)
+
+
 def test_a_view_depends_on_participant_epoch_view_and_seed_only(small):
     config = ViewsConfig()
     first = make_views(batch_of(*small, ("a/1", "a/2"), 3), config, 5, 0, 6.0)

@@ -50,6 +50,13 @@ def test_an_empty_mask_and_a_constant_image_give_zeros():
     assert result[2].any()
 
 
+def test_autocast_does_not_touch_the_statistics():
+    images, masks = random_batch(30000, 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        result = zscore_in_mask(images, masks)
+    assert torch.equal(result, zscore_in_mask(images, masks))
+
+
 def test_the_input_is_not_changed():
     images, masks = random_batch(5, 2)
     before = images.clone()

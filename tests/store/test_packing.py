@@ -93,7 +93,7 @@ def test_a_scan_that_cannot_be_read_is_recorded_and_the_others_packed(derivative
     (derivatives / "fake" / "scan01_mask.nii.gz").unlink()
     result = pack(derivatives, tmp_path / "store", CONFIG)
     assert result.packed == 3
-    assert sorted(failure.participant for failure in result.failures) == ["p00", "p01"]
+    assert sorted(failure.participant for failure in result.failures) == ["fake/p00", "fake/p01"]
     table = pd.read_csv(tmp_path / "store" / "failures.csv")
     assert set(table["step"]) == {"pack"}
     assert open_store(tmp_path / "store").index["scan_id"].tolist() == [
@@ -222,3 +222,27 @@ def test_shards_of_an_unfinished_larger_pack_do_not_stay(derivatives, tmp_path):
     pack(derivatives, tmp_path / "store", CONFIG.model_copy(update={"scans_per_shard": 4}))
     assert len(list((tmp_path / "store" / "shards").iterdir())) == 2 * 3
     assert len(open_store(tmp_path / "store")) == 5
+
+
+@pytest.mark.parametrize("name", ["00001-images.npy", "00001-masks.npy", "00001.json"])
+@pytest.mark.parametrize("place", [40, 200, -30])
+def test_packing_again_mends_a_damaged_shard(derivatives, tmp_path, name, place):
+    pack(derivatives, tmp_path / "store", CONFIG)
+    before = all_checksums(tmp_path / "store")
+    path = tmp_path / "store" / "shards" / name
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+    result = pack(derivatives, tmp_path / "store", CONFIG)
+    assert (result.packed, result.reused) == (2, 3)
+    assert all_checksums(tmp_path / "store") == before
+
+
+def test_a_damaged_manifest_is_named_with_its_mend(derivatives, tmp_path):
+    pack(derivatives, tmp_path / "store", CONFIG)
+    manifest = tmp_path / "store" / "store.json"
+    manifest.write_text(manifest.read_text().replace("6.0", "7.0"))
+    with pytest.raises(StoreError, match="remove it and pack again"):
+        pack(derivatives, tmp_path / "store", CONFIG)
+    manifest.unlink()
+    assert pack(derivatives, tmp_path / "store", CONFIG).reused == 5

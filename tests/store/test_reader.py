@@ -29,6 +29,12 @@ def test_images_are_read_only_views_of_the_file(folder):
     assert neighbour.ctypes.data - first.ctypes.data == first.nbytes
 
 
+def test_missing_text_labels_are_none(folder):
+    index = open_store(folder).index
+    assert index["diagnosis"].tolist() == [None] * 5
+    assert index["sex"].tolist() == ["F", "F", "M", "M", "F"]
+
+
 def test_a_mask_costs_one_bit_a_voxel(folder):
     assert (folder / "shards" / "00000-masks.npy").stat().st_size == 128 + 2 * 25 * 32 * 32 // 8
 

@@ -35,10 +35,12 @@ def zscore_in_mask_(
     """
     weights = masks.to(images.dtype)
     counts = _per_image(weights.sum(dim=(3, 4))).clamp(min=1)
-    first_mean = _per_image(_dot(images, weights)) / counts
-    images.sub_(first_mean).mul_(weights)
+    images.mul_(weights)
+    first_mean = _per_image(images.sum(dim=(3, 4))) / counts
+    images.addcmul_(weights, -first_mean)
     correction = _per_image(images.sum(dim=(3, 4))) / counts
-    variance = _per_image(_dot(images, images)) / counts - correction.square()
+    squares = torch.linalg.vector_norm(images, dim=(3, 4)).square()
+    variance = _per_image(squares) / counts - correction.square()
     noise = (_FLOAT_NOISE * first_mean).square()
     scale = torch.where(variance > noise, variance.clamp(min=0).rsqrt(), 0)
     return images.mul_(scale).addcmul_(weights, -correction * scale)
@@ -58,14 +60,6 @@ def model_input(
 
 
 _FLOAT_NOISE = 3e-7  # of the mean: what float32 cannot tell from a constant
-
-
-def _dot(
-    left: Float[Tensor, "batch 1 depth height width"],
-    right: Float[Tensor, "batch 1 depth height width"],
-) -> Float[Tensor, "batch 1 depth"]:
-    products: Tensor = torch.linalg.vecdot(left.flatten(3), right.flatten(3))
-    return products
 
 
 def _per_image(slices: Float[Tensor, "batch 1 depth"]) -> Float[Tensor, "batch 1 1 1 1"]:

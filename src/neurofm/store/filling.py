@@ -24,6 +24,7 @@ from neurofm.store.shards import (
     Shard,
     ShardPaths,
     array_file,
+    damaged_scans,
     describe,
     packed_mask_bytes,
     read_shard,
@@ -67,12 +68,15 @@ def plan_shards(sources: Sequence[Source], config: StoreConfig, contract: str) -
 
 
 def finished_shard(folder: Path, plan: ShardPlan) -> Shard | None:
-    """The shard an earlier pack made from the same sources, or None."""
+    """The shard an earlier pack made from the same sources, or None.
+
+    Every byte is read, so that a damaged shard is packed again and never taken for whole.
+    """
     paths = ShardPaths(folder, plan.number)
     record = read_shard(paths.scales)
     if record is None or record.key != plan.key:
         return None
-    return record if paths.images.is_file() and paths.masks.is_file() else None
+    return record if damaged_scans(paths, record) == [] else None
 
 
 def fill_shard(folder: Path, plan: ShardPlan, workers: int, progress: Progress) -> Shard:

@@ -16,7 +16,8 @@ MANIFEST = "store.json"
 INDEX = "index.parquet"
 CONTRACT = "preprocessing.json"
 SHARDS = "shards"
-MEND = "pack the derivatives again into a new folder"
+MEND = "the command that packed it mends it from the derivatives"
+_MANIFEST_MEND = "remove it and pack again: whole shards are kept"
 
 
 class FileRecord(Section):
@@ -76,16 +77,16 @@ def read_manifest(folder: Path) -> Manifest:
             "is not a finished store (no store.json)", "make one: neurofm pack", folder
         ) from None
     except (ValueError, OSError) as error:
-        raise StoreError(f"is damaged ({error})", MEND, path) from None
+        raise StoreError(f"is damaged ({error})", _MANIFEST_MEND, path) from None
     return _checked(values, path)
 
 
 def _checked(values: Any, path: Path) -> Manifest:
     if not isinstance(values, dict) or "checksum" not in values:
-        raise StoreError("is damaged (no checksum)", MEND, path)
+        raise StoreError("is damaged (no checksum)", _MANIFEST_MEND, path)
     checksum = values.pop("checksum")
     if checksum != fingerprint_of(values):
-        raise StoreError("is damaged: it does not match its own checksum", MEND, path)
+        raise StoreError("is damaged: it does not match its own checksum", _MANIFEST_MEND, path)
     if values.get("format_version", 0) != 1:
         raise StoreError(
             f"has format version {values.get('format_version')}", "upgrade neurofm", path
@@ -93,4 +94,6 @@ def _checked(values: Any, path: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
-        raise StoreError(f"is damaged ({error.error_count()} bad values)", MEND, path) from None
+        raise StoreError(
+            f"is damaged ({error.error_count()} bad values)", _MANIFEST_MEND, path
+        ) from None

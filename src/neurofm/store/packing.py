@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from neurofm.cohorts.failures import Failure, write_failures
+from neurofm.cohorts.index import participant_keys
 from neurofm.config.preparation import StoreConfig
 from neurofm.errors import StoreError
 from neurofm.files import atomic_path, fingerprint_of, only_writer, sweep_unfinished, write_bytes
@@ -49,8 +50,8 @@ def pack(
     """Pack the scans of a derivatives folder into a store that models read.
 
     Scans stand in the order of their ids. The same command continues an interrupted pack with its
-    finished shards, and refreshes the labels of a finished store. Scans with a quality verdict of
-    "fail" stay out unless `config.include_failed` names them.
+    finished shards, packs damaged ones again, and refreshes the labels of a finished store. Scans
+    with a quality verdict of "fail" stay out unless `config.include_failed` names them.
 
     Args:
         derivatives: folder of `neurofm preprocess`.
@@ -155,7 +156,7 @@ def _store_index(shards: Sequence[Shard], frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _failures(shards: Sequence[Shard], frame: pd.DataFrame) -> tuple[Failure, ...]:
-    participants = dict(zip(frame["scan_id"], frame["participant_id"], strict=True))
+    participants = dict(zip(frame["scan_id"], participant_keys(frame), strict=True))
     return tuple(
         Failure(scan.path, str(participants[scan.scan_id]), "pack", scan.kind, scan.reason)
         for shard in shards

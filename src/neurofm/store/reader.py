@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from neurofm.errors import StoreError
+from neurofm.cohorts.index import read_index
+from neurofm.errors import StoreError, TableError
 from neurofm.files import sha256_of
 from neurofm.preprocess.contract import Contract, read_contract
 from neurofm.store.manifest import CONTRACT, INDEX, MEND, Manifest, read_manifest
@@ -104,9 +105,9 @@ def open_store(folder: Path) -> Store:
 def _read_index(folder: Path, manifest: Manifest) -> pd.DataFrame:
     path = folder / INDEX
     try:
-        index = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise StoreError(f"cannot be read ({error})", MEND, path) from None
+        index = read_index(path)
+    except TableError as error:
+        raise StoreError(error.what, MEND, path) from None
     if len(index) != manifest.scans:
         raise StoreError(f"has {len(index)} rows for {manifest.scans} scans", MEND, path)
     return index

@@ -50,20 +50,21 @@ def select_sources(
             "look at the pictures; store.include_failed=[scan_id, ...] lets scans in",
             derivatives,
         )
-    sources = [_source(row, derivatives) for row in frame.to_dict("records")]
+    columns = ["scan_id", "sha256", "image_path", "brain_mask_path"]
+    rows = frame[columns].itertuples(index=False, name=None)
+    sources = [_source(derivatives, *map(str, row)) for row in rows]
     return sources, skipped, frame
 
 
-def _source(row: dict[str, object], derivatives: Path) -> Source:
-    image_path = derivatives / str(row["image_path"])
-    mask_path = derivatives / str(row["brain_mask_path"])
-    sizes = [path.stat().st_size if path.is_file() else -1 for path in (image_path, mask_path)]
-    identity = "|".join(str(part) for part in (row["scan_id"], row["sha256"], *sizes))
-    return Source(str(row["scan_id"]), image_path, mask_path, identity)
+def _source(derivatives: Path, scan_id: str, sha256: str, image: str, mask: str) -> Source:
+    paths = derivatives / image, derivatives / mask
+    sizes = [path.stat().st_size if path.is_file() else -1 for path in paths]
+    identity = "|".join(str(part) for part in (scan_id, sha256, *sizes))
+    return Source(scan_id, *paths, identity)
 
 
 def _require_columns(frame: pd.DataFrame, path: Path) -> None:
-    for column in ("image_path", "brain_mask_path", "verdict"):
+    for column in ("image_path", "brain_mask_path", "verdict", "sha256"):
         if column not in frame.columns:
             raise StoreError(
                 f"has no column '{column}'", "give the folder neurofm preprocess wrote", path

@@ -14,11 +14,10 @@ from typing import IO
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
 from neurofm.config.knobs import Section
 from neurofm.errors import StoreError
-from neurofm.files import atomic_path, write_json
+from neurofm.files import atomic_path, fingerprint_of, read_json, write_json
 from neurofm.store.quantise import Quantised
 
 
@@ -147,12 +146,36 @@ def describe(scan_id: str, image: Quantised, bits: npt.NDArray[np.uint8]) -> Pac
 
 def write_shard(path: Path, shard: Shard) -> None:
     """Write a shard's JSON; written last, it says that images and masks are whole."""
-    write_json(path, shard.model_dump(mode="json"))
+    values = shard.model_dump(mode="json")
+    write_json(path, values | {"checksum": fingerprint_of(values)})
 
 
 def read_shard(path: Path) -> Shard | None:
-    """The record of a whole shard, or None where it is absent or cannot be read."""
+    """The record of a whole shard, or None where it is absent or damaged."""
     try:
-        return Shard.model_validate_json(path.read_bytes(), strict=True)
-    except (OSError, ValidationError, json.JSONDecodeError):
+        values = read_json(path)
+        checksum = values.pop("checksum")
+        shard = Shard.model_validate_json(json.dumps(values), strict=True)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None
+    return shard if checksum == fingerprint_of(values) else None
+
+
+def damaged_scans(paths: ShardPaths, shard: Shard) -> list[str] | None:
+    """Ids of the scans whose stored bytes are not those that were packed.
+
+    Returns None where the files do not hold the shard's scans at all.
+    """
+    try:
+        images = np.load(paths.images, mmap_mode="r", allow_pickle=False)
+        masks = np.load(paths.masks, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, SyntaxError):
+        return None
+    types = (images.dtype, masks.dtype) == (np.uint16, np.uint8)
+    if not types or not len(images) == len(masks) == len(shard.scans):
+        return None
+    return [
+        scan.scan_id
+        for row, scan in enumerate(shard.scans)
+        if scan_checksum(images[row], masks[row]) != scan.sha256
+    ]

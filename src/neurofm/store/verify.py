@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from neurofm.errors import StoreError
 from neurofm.files import sha256_of
 from neurofm.progress import Progress, SilentProgress
 from neurofm.store.manifest import MEND, SHARDS, FileRecord, read_manifest
-from neurofm.store.shards import ShardPaths, read_shard, scan_checksum
+from neurofm.store.shards import ShardPaths, damaged_scans, read_shard
 
 _NAMED = 5
 
@@ -49,16 +47,7 @@ def _damaged_scans(folder: Path, path: str) -> str:
         return ""
     paths = ShardPaths(folder, int(Path(path).name[:5]))
     record = read_shard(paths.scales)
-    try:
-        images = np.load(paths.images, mmap_mode="r", allow_pickle=False)
-        masks = np.load(paths.masks, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
+    names = damaged_scans(paths, record) if record else None
+    if names is None:
         return " (not readable at all)"
-    if record is None or len(images) != len(record.scans) or len(masks) != len(images):
-        return " (not readable at all)"
-    names = [
-        scan.scan_id
-        for row, scan in enumerate(record.scans)
-        if scan_checksum(images[row], masks[row]) != scan.sha256
-    ]
     return f" ({', '.join(names)})" if names else " (its header)"
