@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from neurofm.config.learning import EvaluationConfig
-from neurofm.evaluation.baselines import CONSTANT, PRETRAINED, SITE
+from neurofm.evaluation.baselines import PRETRAINED, SITE
 from neurofm.evaluation.metrics import METRICS, Metric, Outcome
 from neurofm.evaluation.record import TaskRecord
 from neurofm.evaluation.targets import SITE_TASK, Kind
@@ -149,14 +149,13 @@ def _result(
         "seeds": repeats,
         "participants": task.participants,
         "positives": task.positives,
-        "note": _note(task, model, score),
+        "note": _note(task, score),
     }
 
 
-def _note(task: TaskRecord, model: str, score: _Scored) -> str:
+def _note(task: TaskRecord, score: _Scored) -> str:
     if np.isnan(score.value):
-        constant = model == CONSTANT or score.metric.name == "r"
-        return "n/a: the prediction is constant" if constant else "n/a: not defined for these scans"
+        return "the same is predicted for everybody" if score.metric.name == "r" else "not defined"
     if score.metric.name == "average precision" and task.positives is not None:
         return f"prevalence {task.positives / task.participants:.3f}"
     return ""

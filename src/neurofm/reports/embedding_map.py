@@ -1,0 +1,107 @@
+"""The embedding map: the first two principal components, coloured by what might explain them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+
+from neurofm.evaluation.targets import site_labels
+from neurofm.reports.drawing import CATEGORIES, FAINT, INK, MUTED, as_svg, new_figure
+
+_MAX_LEGEND = 8
+_MANY_POINTS = 3000
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One colouring of the map."""
+
+    title: str
+    svg: str
+
+
+def embedding_map(labels: pd.DataFrame, embeddings: npt.NDArray[np.float64]) -> tuple[Panel, ...]:
+    """Panels of the same map coloured by cohort, site, age and sex, where these are known.
+
+    Args:
+        labels: a row a scan.
+        embeddings: "scans features", rows as in `labels`.
+    """
+    places, shares = principal_components(embeddings)
+    sites = site_labels(labels)
+    columns = {"Cohort": labels["cohort"].astype(str)}
+    if sites.nunique() > 1 and not sites.equals(columns["Cohort"]):
+        columns["Site"] = sites
+    if "age_years" in labels and labels["age_years"].notna().any():
+        columns["Age (years)"] = labels["age_years"]
+    if "sex" in labels and labels["sex"].notna().any():
+        columns["Sex"] = labels["sex"]
+    return tuple(
+        Panel(title, _panel(title, values.reset_index(drop=True), places, shares))
+        for title, values in columns.items()
+    )
+
+
+def principal_components(
+    embeddings: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], tuple[float, float]]:
+    """Places (scans, 2) on the first two components of the standardised features, and shares.
+
+    The sign of a component is fixed by its largest loading, so the map does not flip by chance.
+    """
+    spread = embeddings.std(axis=0)
+    varying = embeddings[:, spread > 1e-10]
+    standard = (varying - varying.mean(axis=0)) / varying.std(axis=0)
+    left, scale, right = np.linalg.svd(standard, full_matrices=False)
+    left, scale, right = left[:, :2], scale[:2] ** 2 / np.sum(scale**2), right[:2]
+    signs = np.sign(right[np.arange(len(right)), np.abs(right).argmax(axis=1)])
+    places = np.zeros((len(embeddings), 2))
+    places[:, : left.shape[1]] = left * signs * np.sqrt(len(embeddings))
+    return places, (float(scale[0]), float(scale[1]) if len(scale) > 1 else 0.0)
+
+
+def _panel(
+    title: str, values: pd.Series, places: npt.NDArray[np.float64], shares: tuple[float, float]
+) -> str:
+    figure, axes = new_figure(3.9, 3.3)
+    if pd.api.types.is_numeric_dtype(values):
+        known = values.notna().to_numpy()
+        _points(axes, places[~known], FAINT, "unknown")
+        drawn = axes.scatter(
+            places[known, 0], places[known, 1], c=values[known], cmap="viridis",
+            s=16, alpha=0.85, linewidths=0,
+            rasterized=len(values) > _MANY_POINTS,
+        )  # fmt: skip
+        bar = figure.colorbar(drawn, ax=axes, pad=0.02, aspect=28)
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=8)
+    else:
+        _categories(axes, values, places)
+    axes.set_xlabel(f"component 1 ({shares[0]:.0%})")
+    axes.set_ylabel(f"component 2 ({shares[1]:.0%})")
+    return as_svg(figure, f"map-{title}", f"Embedding map coloured by {title.lower()}")
+
+
+def _categories(axes: Axes, values: pd.Series, places: npt.NDArray[np.float64]) -> None:
+    text = values.where(values.notna(), "unknown").astype(str)
+    names = text.value_counts().index.tolist()
+    for order, name in enumerate(sorted(names)):
+        colour = FAINT if name == "unknown" else CATEGORIES[order % len(CATEGORIES)]
+        _points(axes, places[(text == name).to_numpy()], colour, name)
+    if len(names) <= _MAX_LEGEND:
+        axes.legend(
+            loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2 if len(names) > 3 else 3,
+            fontsize=8, frameon=False, handletextpad=0.1, columnspacing=1.0, labelcolor=INK,
+        )  # fmt: skip
+
+
+def _points(axes: Axes, places: npt.NDArray[np.float64], colour: str, label: str) -> None:
+    if len(places):
+        axes.scatter(
+            places[:, 0], places[:, 1], color=colour, s=16, alpha=0.85, linewidths=0, label=label,
+            rasterized=len(places) > _MANY_POINTS,
+        )  # fmt: skip

@@ -1,0 +1,155 @@
+"""The report: one self-contained page, and its tables as Markdown and CSV, from saved results.
+
+Nothing is computed again but the tables' order, and nothing on the page names a participant or a
+file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from neurofm.config.recipe import Recipe
+from neurofm.config.show import recipe_as_yaml
+from neurofm.errors import RunError
+from neurofm.evaluation.record import (
+    COMPARISONS,
+    EMBEDDINGS,
+    PREDICTIONS,
+    RESULTS,
+    EvaluationRecord,
+    read_record,
+)
+from neurofm.files import write_text
+from neurofm.reports.embedding_map import Panel, embedding_map
+from neurofm.reports.figures import intervals_figure, loss_figure, task_figure
+from neurofm.reports.tables import TaskTable, as_csv, as_markdown, task_tables
+from neurofm.reports.training_log import LossCurve, read_loss_curve
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """A finished evaluation as it lies on disk.
+
+    Attributes:
+        record: of `evaluation.json`.
+        results: `results.parquet`.
+        comparisons: `comparisons.parquet`; no columns where there was nothing to compare.
+    """
+
+    record: EvaluationRecord
+    results: pd.DataFrame
+    comparisons: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Section:
+    """One task on the page."""
+
+    table: TaskTable
+    intervals: str
+    figure: str
+
+
+def read_evaluation(folder: Path) -> Saved:
+    """Read the record and the tables of a finished evaluation.
+
+    Raises:
+        RunError: the folder is no finished evaluation, or a table in it is damaged.
+    """
+    record = read_record(folder)
+    return Saved(record, _read_table(folder / RESULTS), _read_table(folder / COMPARISONS))
+
+
+def tables_of(saved: Saved) -> tuple[TaskTable, ...]:
+    """The result tables of an evaluation."""
+    return task_tables(saved.results, saved.comparisons, saved.record.tasks)
+
+
+def write_report(evaluation: Path, run: Path | None, page: Path) -> Path:
+    """Write the page and, beside it, `results.md` and `results.csv`.
+
+    Args:
+        evaluation: folder of a finished evaluation.
+        run: pre-training run, for its loss curve; None leaves it out.
+        page: the HTML file.
+
+    Returns:
+        `page`.
+
+    Raises:
+        RunError: the folder is no finished evaluation, or a table in it is damaged.
+    """
+    saved = read_evaluation(evaluation)
+    predictions = _read_table(evaluation / PREDICTIONS)
+    tables = tables_of(saved)
+    sections = [
+        Section(
+            table,
+            intervals_figure(saved.results, table.task),
+            task_figure(predictions, table.task),
+        )
+        for table in tables
+    ]
+    curve = read_loss_curve(run) if run else None
+    write_text(page, _render(saved.record, sections, _map(evaluation / EMBEDDINGS), curve))
+    write_text(page.parent / "results.md", as_markdown(tables))
+    write_text(page.parent / "results.csv", as_csv(saved.results))
+    return page
+
+
+def _render(
+    record: EvaluationRecord,
+    sections: list[Section],
+    panels: tuple[Panel, ...],
+    curve: LossCurve | None,
+) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(
+        record=record,
+        sections=sections,
+        panels=panels,
+        skipped=_without_results(record, sections),
+        curve=curve,
+        loss=loss_figure(curve.epochs, curve.losses) if curve else "",
+        recipe=recipe_as_yaml(_without_paths(record.recipe), explained=False),
+    )
+
+
+def _without_results(record: EvaluationRecord, sections: list[Section]) -> list[str]:
+    shown = {section.table.task.task for section in sections}
+    return [
+        f"{task.task}: {'; '.join(task.notes)}" for task in record.tasks if task.task not in shown
+    ]
+
+
+def _without_paths(recipe: Recipe) -> Recipe:
+    template = Path(recipe.preprocess.template).name
+    preprocess = recipe.preprocess.model_copy(update={"template": template})
+    return recipe.model_copy(update={"preprocess": preprocess})
+
+
+def _map(path: Path) -> tuple[Panel, ...]:
+    table = _read_table(path)
+    usable = table[table["embedding"].notna()].reset_index(drop=True)
+    embeddings = np.stack(usable["embedding"].to_list()).astype(np.float64)
+    return embedding_map(usable.drop(columns="embedding"), embeddings)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"cannot be read ({error})", "evaluate again into a new folder", path
+        ) from None

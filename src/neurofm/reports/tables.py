@@ -1,0 +1,163 @@
+"""The result tables, as the page, the Markdown file, the CSV file and the terminal show them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from neurofm.evaluation.record import TaskRecord
+from neurofm.evaluation.targets import SITE_TASK
+from neurofm.reports.words import gain, interval, metric_title, number, p_value, task_title
+
+_AGAINST = "Pre-trained is better by"
+# To tell sites apart is no merit: nothing is the best there.
+_AGAINST_SITE = "Pre-trained tells them better by"
+_CSV_COLUMNS = [
+    "task", "model", "metric", "better", "value", "seeds_sd", "low", "high", "seeds",
+    "participants", "positives", "note",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value: the mean over repeats, its interval, its spread, and whether it is the best."""
+
+    label: str
+    value: str
+    interval: str = ""
+    spread: str = ""
+    note: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model of a table."""
+
+    model: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class TaskTable:
+    """The table of one task.
+
+    Attributes:
+        task: its record.
+        title: its heading.
+        columns: heading of each cell, with an arrow to where better is.
+        rows: one a model.
+    """
+
+    task: TaskRecord
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def participants(self) -> str:
+        """How many people the table is about, in words."""
+        return f"{self.task.participants} participants"
+
+
+def task_tables(
+    results: pd.DataFrame, comparisons: pd.DataFrame, tasks: Sequence[TaskRecord]
+) -> tuple[TaskTable, ...]:
+    """One table for each task that has results, in the order of the tasks."""
+    present = [(task, results[results["task"] == task.task]) for task in tasks]
+    return tuple(_table(rows, comparisons, task) for task, rows in present if not rows.empty)
+
+
+def as_markdown(tables: Sequence[TaskTable]) -> str:
+    """The tables as Markdown: value, interval in brackets, spread over seeds after ±."""
+    parts = []
+    for table in tables:
+        parts.append(f"## {table.title}\n\n{table.participants}\n")
+        parts.append("| model | " + " | ".join(table.columns) + " |")
+        parts.append("| --- " * (1 + len(table.columns)) + "|")
+        for row in table.rows:
+            cells = " | ".join(_markdown_cell(cell) for cell in row.cells)
+            parts.append(f"| {row.model} | {cells} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def as_csv(results: pd.DataFrame) -> str:
+    """All results as CSV, one metric a line."""
+    return results[_CSV_COLUMNS].to_csv(index=False)
+
+
+def _table(of_task: pd.DataFrame, comparisons: pd.DataFrame, task: TaskRecord) -> TaskTable:
+    is_site = task.task == SITE_TASK
+    against = _AGAINST_SITE if is_site else _AGAINST
+    metrics = of_task.drop_duplicates("metric")
+    labels = []
+    for metric, better in zip(metrics["metric"], metrics["better"], strict=True):
+        arrow = "\N{NO-BREAK SPACE}↑" if better == "higher" else "\N{NO-BREAK SPACE}↓"
+        labels.append(metric_title(metric, task.task) + ("" if is_site else arrow))
+    best = {} if is_site else {str(name): _best(rows) for name, rows in of_task.groupby("metric")}
+    rows = []
+    for model, of_model in of_task.groupby("model", sort=False):
+        cells = [
+            _cell(record, label, best)
+            for record, label in zip(_records(of_model), labels, strict=True)
+        ]
+        cells.append(_comparison(comparisons, task.task, str(model), against))
+        rows.append(Row(str(model), tuple(cells)))
+    return TaskTable(task, task_title(task.task), (*labels, against), tuple(rows))
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, object]]:
+    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _cell(record: dict[str, object], label: str, best: dict[str, str]) -> Cell:
+    metric = str(record["metric"])
+    mean = _float(record["value"])
+    value = number(mean, metric)
+    spread = number(_float(record["seeds_sd"]), metric, mean)
+    return Cell(
+        label=label,
+        value=value,
+        interval=interval(_float(record["low"]), _float(record["high"]), metric, mean),
+        spread="" if "n/a" in (spread, value) else f"±{spread}",
+        note=str(record["note"] or ""),
+        best=value == best.get(metric),
+    )
+
+
+def _best(rows: pd.DataFrame) -> str:
+    """The best value as it is printed, so that what looks equal is treated alike."""
+    lower = rows["better"].iloc[0] == "lower"
+    value = rows["value"].min() if lower else rows["value"].max()
+    text = number(_float(value), str(rows["metric"].iloc[0]))
+    return "" if text == "n/a" else text
+
+
+def _comparison(comparisons: pd.DataFrame, task: str, model: str, label: str) -> Cell:
+    if comparisons.empty:
+        return Cell(label, "")
+    found = comparisons[(comparisons["task"] == task) & (comparisons["against"] == model)]
+    if found.empty:
+        return Cell(label, "")
+    (record,) = _records(found)
+    metric, mean = str(record["metric"]), _float(record["gain"])
+    return Cell(
+        label=f"{label} ({metric})",
+        value=gain(mean, metric),
+        interval=interval(_float(record["low"]), _float(record["high"]), metric, mean),
+        note=p_value(_float(record["p_holm"])),
+    )
+
+
+def _markdown_cell(cell: Cell) -> str:
+    value = f"**{cell.value}**" if cell.best else cell.value
+    bracket = f" [{cell.interval}]" if cell.interval else ""
+    note = f" ({cell.note})" if cell.note else ""
+    return f"{value}{bracket} {cell.spread}".rstrip() + note
+
+
+def _float(value: object) -> float:
+    return float("nan") if value is None else float(str(value))

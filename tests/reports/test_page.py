@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from neurofm.config.learning import EvaluationConfig
+from neurofm.config.preparation import PreprocessConfig
+from neurofm.config.recipe import Recipe
+from neurofm.errors import RunError
+from neurofm.evaluation.baselines import PRETRAINED, RANDOM, Model
+from neurofm.evaluation.probing import probe_tasks
+from neurofm.evaluation.record import (
+    COMPARISONS,
+    EMBEDDINGS,
+    PREDICTIONS,
+    RESULTS,
+    EvaluationRecord,
+    write_record,
+)
+from neurofm.evaluation.results import tabulate
+from neurofm.reports.page import read_evaluation, tables_of, write_report
+
+CONFIG = EvaluationConfig(folds=3, seeds=2, bootstrap_samples=100)
+TEMPLATE = "/home/jane.doe/hospital/template.nii.gz"
+LOG = (
+    '{"kind": "step", "epoch": 0, "step": 1, "loss": 9.9}\n'
+    '{"kind": "epoch", "epoch": 0, "step": 1, "loss": 4.25}\n'
+    '{"kind": "epoch", "epoch": 1, "step": 2, "loss": 3.125}\n'
+    '{"kind": "epo'
+)
+
+
+def people(count: int = 24) -> pd.DataFrame:
+    stream = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "scan_id": [f"SECRETSCAN{i:03d}" for i in range(count)],
+            "cohort": "phantom",
+            "participant_id": [f"SECRETPERSON{i:03d}" for i in range(count)],
+            "age_years": stream.uniform(20, 80, count),
+            "sex": ["F", "M"] * (count // 2),
+            "site": ["<b>east</b>", "west"] * (count // 4) + ["west", "<b>east</b>"] * (count // 4),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("evaluation")
+    table, stream = people(), np.random.default_rng(1)
+    good = stream.normal(size=(24, 12)) + table["age_years"].to_numpy()[:, None] / 15
+    encoders = [Model(PRETRAINED, (good,)), Model(RANDOM, (stream.normal(size=(24, 12)),))]
+    predictions, tasks = probe_tasks(table, encoders, CONFIG, 0)
+    tables = tabulate(predictions, tasks, CONFIG, 0)
+    predictions.to_parquet(folder / PREDICTIONS)
+    tables.results.to_parquet(folder / RESULTS)
+    tables.comparisons.to_parquet(folder / COMPARISONS)
+    table.assign(embedding=[*good[:-1], None]).to_parquet(folder / EMBEDDINGS)
+    recipe = Recipe(name="tiny", preprocess=PreprocessConfig(template=TEMPLATE), evaluation=CONFIG)
+    write_record(
+        folder,
+        EvaluationRecord(
+            recipe=recipe, recipe_fingerprint=recipe.fingerprint(), weights_sha256="0f" * 32,
+            weights_recipe_fingerprint=None, contract_fingerprint="c" * 16, store_content="s",
+            spacing_mm=3.0, features=12, rows="held-out", scans=24, participants=24,
+            participants_by_cohort={"phantom": 24}, pretrain_overlap=2, tasks=tasks,
+            warnings=(*tables.warnings, "2 of 24 were seen"), software={"python": "3.11"},
+        ),
+    )  # fmt: skip
+    (folder / "log.jsonl").write_text(LOG)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(evaluation: Path) -> str:
+    return write_report(evaluation, evaluation, evaluation / "page.html").read_text()
+
+
+class Tags(HTMLParser):
+    """Collects tags and attributes, and holds every opened tag to be closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_no_file_of_the_report_names_a_participant_a_scan_or_a_path(
+    page: str, evaluation: Path
+) -> None:
+    beside = [(evaluation / name).read_text() for name in ("results.md", "results.csv")]
+    for text in (page, *beside):
+        assert "SECRET" not in text
+        assert "/home/" not in text
+        assert str(evaluation) not in text
+
+
+def test_the_page_is_whole_and_loads_nothing_from_elsewhere(page: str) -> None:
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == []
+    loaded = [value for name, value in tags.attributes if name in ("src", "href", "xlink:href")]
+    assert all(value.startswith(("#", "data:image/png;base64,")) for value in loaded)
+    assert not re.search(r"@import|url\((?!#)", page)
+    assert "<script" not in page
+
+
+def test_no_id_on_the_page_is_used_twice(page: str) -> None:
+    tags = Tags()
+    tags.feed(page)
+    ids = [value for name, value in tags.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+
+
+def test_labels_are_text_and_not_markup(page: str) -> None:
+    assert "<b>east" not in page
+    assert "&lt;b&gt;east" in page
+
+
+def test_the_page_shows_every_model_of_every_task_the_warnings_the_loss_and_the_map(
+    page: str,
+) -> None:
+    for text in (
+        PRETRAINED, RANDOM, "mean or majority", "site only", "sex only", "age only",
+        "2 of 24 were seen", "4.250", "3.125", "Site predictability", "Embedding map",
+        "<strong>2 participants</strong>", "MAE (years)",
+    ):  # fmt: skip
+        assert text in page, text
+    assert page.count("<svg") == 3 + 3 + 4 + 1
+
+
+def test_the_same_results_give_the_same_page(page: str, evaluation: Path, tmp_path: Path) -> None:
+    again = write_report(evaluation, evaluation, tmp_path / "again.html")
+    assert again.read_text() == page
+
+
+def test_without_a_run_the_page_has_no_loss(evaluation: Path, tmp_path: Path) -> None:
+    assert (
+        "Pre-training</h2>" not in write_report(evaluation, None, tmp_path / "x.html").read_text()
+    )
+
+
+def test_the_best_value_of_a_column_is_marked_but_none_for_the_site(evaluation: Path) -> None:
+    tables = {table.task.task: table for table in tables_of(read_evaluation(evaluation))}
+    age = {row.model: row.cells[0] for row in tables["age_years"].rows}
+    assert age[PRETRAINED].best
+    assert not age["mean or majority"].best
+    assert age[PRETRAINED].interval
+    assert not any(cell.best for row in tables["site"].rows for cell in row.cells)
+
+
+def test_the_csv_holds_the_results_as_they_were_saved(page: str, evaluation: Path) -> None:
+    read = pd.read_csv(evaluation / "results.csv")
+    saved = pd.read_parquet(evaluation / RESULTS)
+    assert len(read) == len(saved)
+    assert read["value"].to_numpy() == pytest.approx(saved["value"].to_numpy(), nan_ok=True)
+
+
+def test_a_folder_without_an_evaluation_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no finished evaluation"):
+        write_report(tmp_path, None, tmp_path / "page.html")
