@@ -22,13 +22,20 @@ def pack(
 
     Parameters
     ----------
-    source: folder written by `neurofm preprocess`; with --verify, a store.
-    overrides: settings of the recipe as section.key=value, e.g. store.scans_per_shard=16.
-    output: folder of the store.
-    recipe: recipe (name or path) whose `store` section is used.
-    spacing_mm: isotropic voxel size, short for store.spacing_mm=...; 3 gives 50x64x64 voxels.
-    workers: threads that read scans.
-    verify: read every byte of the store SOURCE and name what is damaged.
+    source
+        folder written by `neurofm preprocess`; with --verify, a store.
+    overrides
+        settings of the recipe as section.key=value, e.g. store.scans_per_shard=16.
+    output
+        folder of the store.
+    recipe
+        recipe (name or path) whose `store` section is used.
+    spacing_mm
+        isotropic voxel size, short for store.spacing_mm=...; 3 gives 50x64x64 voxels.
+    workers
+        threads that read scans.
+    verify
+        read every byte of the store SOURCE and name what is damaged.
     """
     from neurofm.commands.console import BarProgress, out
     from neurofm.config.recipe import load_recipe
