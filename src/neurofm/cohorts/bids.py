@@ -1,103 +1,154 @@
-"""BIDS folders: sub-*/[ses-*/]anat/*_T1w.nii[.gz], participants.tsv, sessions.tsv."""
+"""BIDS folders: participants.tsv, sessions.tsv, several T1w scans for each session."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from neurofm.cohorts.found_scan import NIFTI_ENDINGS, FoundScan, stem_of
-from neurofm.cohorts.labels import known_columns, person_labels, require_column, text_or_none
-from neurofm.cohorts.text_table import Row, read_table
+from neurofm.cohorts.bids_names import nifti_files, parse_bids_name
+from neurofm.cohorts.labels import AGE_NAMES, SEX_NAMES, Dialect, Labels, coded_sex_note, labels_of
+from neurofm.cohorts.listing import ListedScan, Listing, named
+from neurofm.cohorts.text_table import TextTable, plain_name, read_text_table
 from neurofm.errors import TableError
+from neurofm.files import read_json
+
+_YEARS_PER_UNIT = {"month": 1 / 12, "week": 7 / 365.25, "day": 1 / 365.25}
+_PARTICIPANT_NAMES = ("participant_id", "subject_id", "subject", "participant")
+_SESSION_NAMES = ("session_id", "session")
+
+# Labels by (participant, session); session None holds for all sessions of the participant.
+_Known = dict[tuple[str, str | None], Labels]
 
 
-def is_bids(folder: Path) -> bool:
-    """Whether a folder looks like BIDS: it describes itself, or has sub-* folders with data."""
-    described = (folder / "dataset_description.json").is_file()
-    return described or any(folder.glob("sub-*/anat")) or any(folder.glob("sub-*/ses-*/anat"))
+def is_bids_folder(folder: Path) -> bool:
+    """Whether a folder holds sub-* folders, as BIDS says."""
+    return any(path.is_dir() for path in folder.glob("sub-*"))
 
 
-def read_bids(folder: Path) -> tuple[list[FoundScan], tuple[str, ...]]:
-    """Every T1w image of a BIDS folder with the labels of its participant and session.
+def list_bids(folder: Path, cohort: str) -> Listing:
+    """The T1w scans below sub-* with the labels of the tables beside them.
 
-    Folders beside the sub-* ones (derivatives, sourcedata) are not searched. The cohort is the
-    folder's name.
-
-    Returns:
-        the scans in the order of their names; notes about participants without a T1w image.
+    Derivatives and source data are not looked into.
 
     Raises:
-        TableError: participants.tsv cannot be used.
+        TableError: a table that cannot be read or contradicts itself.
     """
-    participants = _by_id(folder / "participants.tsv", "participant_id")
-    scans, without = [], []
-    for subject in sorted(path for path in folder.glob("sub-*") if path.is_dir()):
-        images = _t1_images(subject)
-        if not images:
-            without.append(subject.name)
-        visits = _by_id(subject / f"{subject.name}_sessions.tsv", "session_id")
-        for image in images:
-            session = next((p for p in image.parent.parts if p.startswith("ses-")), None)
-            labels = {**participants.get(subject.name, {}), **visits.get(session or "", {})}
-            scans.append(
-                FoundScan(
-                    folder.resolve().name,
-                    subject.name.removeprefix("sub-"),
-                    image,
-                    session.removeprefix("ses-") if session else None,
-                    _detail(image),
-                    labels,
-                )
-            )
-    notes = tuple(f"{name} has no T1w image" for name in without)
-    return scans, notes + _unlisted(participants, scans, folder)
+    known, notes = _participants(folder)
+    scans: list[ListedScan] = []
+    empty: list[str] = []
+    for person in sorted(path for path in folder.glob("sub-*") if path.is_dir()):
+        sessions = _sessions(person)
+        found = [_listed(path, person.name, cohort, known, sessions) for path in _t1w(person)]
+        scans += found
+        if not found:
+            empty.append(person.name)
+    if empty:
+        notes.append(f"{len(empty)} participants have no T1w scan: {named(empty)}")
+    notes += _compare(known, {scan.participant_id for scan in scans} | set(empty))
+    return Listing(tuple(scans), tuple(f"{cohort}: {note}" for note in notes))
 
 
-def _t1_images(subject: Path) -> list[Path]:
-    folders = [subject / "anat", *sorted(subject.glob("ses-*/anat"))]
-    return [
-        image
-        for folder in folders
-        for image in sorted(folder.glob("*_T1w.nii*"))
-        if image.name.endswith(tuple(f"_T1w{ending}" for ending in NIFTI_ENDINGS))
+def _t1w(person: Path) -> list[Path]:
+    chosen = []
+    for path in nifti_files(person):
+        name = parse_bids_name(path)
+        if name and name.suffix == "T1w" and "part-phase" not in name.parts:
+            chosen.append(path)
+    return chosen
+
+
+def _listed(
+    path: Path, participant: str, cohort: str, known: _Known, sessions: _Known
+) -> ListedScan:
+    name = parse_bids_name(path)
+    folder = next((part for part in path.parts[::-1] if part.startswith("ses-")), None)
+    session = (name.session if name else None) or folder
+    labels = known.get((participant, None), Labels())
+    for newer in (known, sessions):
+        labels = labels.updated(newer.get((participant, session), Labels()))
+    return ListedScan(cohort, participant, path, session, name.parts if name else (), labels=labels)
+
+
+def _participants(folder: Path) -> tuple[_Known, list[str]]:
+    path = next((p for e in ("tsv", "csv") if (p := folder / f"participants.{e}").exists()), None)
+    if path is None:
+        return {}, ["there is no participants.tsv: no labels"]
+    table = read_text_table(path)
+    key = table.require(_PARTICIPANT_NAMES)
+    session = table.find(_SESSION_NAMES)
+    people = [_prefixed("sub-", cell) for cell in table.require_filled(key)]
+    visits = table.column(session) if session else (None,) * len(people)
+    keys = [
+        (person, None if visit is None else _prefixed("ses-", visit))
+        for person, visit in zip(people, visits, strict=True)
     ]
+    dialect = _dialect(table, (key, session))
+    return _unambiguous(table, keys, dialect), list(coded_sex_note(table, dialect))
 
 
-def _detail(image: Path) -> str:
-    """The entities beside subject and session, such as "acq-mprage_run-2"."""
-    entities = stem_of(image).split("_")[:-1]
-    return "_".join(entity for entity in entities if entity.split("-")[0] not in {"sub", "ses"})
-
-
-def _by_id(table: Path, column: str) -> dict[str, dict[str, object]]:
-    """Labels of each participant (or session) of a table, by "sub-01" (or "ses-1")."""
-    if not table.is_file():
+def _sessions(person: Path) -> _Known:
+    path = person / f"{person.name}_sessions.tsv"
+    if not path.exists():
         return {}
-    prefix = "sub-" if column == "participant_id" else "ses-"
-    rows = read_table(table)
-    key = require_column(column, rows[0], table)
-    found = known_columns(rows[0])
-    labels: dict[str, dict[str, object]] = {}
-    for row in rows:
-        name = text_or_none(row[key])
-        if name is None:
-            raise TableError(f"has a row without {column}", "", table)
-        name = name if name.startswith(prefix) else prefix + name
-        if name in labels:
-            raise TableError(f"lists {name} twice", "keep one row", table)
-        labels[name] = _labels(row, found, table)
-    return labels
+    table = read_text_table(path)
+    key = table.require(_SESSION_NAMES)
+    keys: list[tuple[str, str | None]] = [
+        (person.name, _prefixed("ses-", cell)) for cell in table.require_filled(key)
+    ]
+    return _unambiguous(table, keys, _dialect(table, (key,)))
 
 
-def _labels(row: Row, found: dict[str, str], table: Path) -> dict[str, object]:
-    labels = person_labels(row, found, table)
-    labels.pop("cohort", None)
-    return {name: value for name, value in labels.items() if value is not None}
+def _unambiguous(table: TextTable, keys: list[tuple[str, str | None]], dialect: Dialect) -> _Known:
+    known: _Known = {}
+    for key, labels, line in zip(keys, labels_of(table, dialect), table.lines, strict=True):
+        if known.get(key, labels) != labels:
+            raise TableError(
+                f"line {line} contradicts an earlier line on {' '.join(filter(None, key))}",
+                "keep one of them, or add a session_id column", table.path,
+            )  # fmt: skip
+        known[key] = labels
+    return known
 
 
-def _unlisted(
-    participants: dict[str, dict[str, object]], scans: list[FoundScan], folder: Path
-) -> tuple[str, ...]:
-    if not participants:
-        return (f"{folder.name} has no participants.tsv: no labels",)
-    missing = sorted({f"sub-{scan.participant_id}" for scan in scans} - set(participants))
-    return tuple(f"{name} is not in participants.tsv" for name in missing)
+def _dialect(table: TextTable, keys: tuple[str | None, ...]) -> Dialect:
+    """The table's own code book, the JSON file of the same name, where it has one."""
+    path = table.path.with_suffix(".json")
+    book: Any = {}
+    if path.exists():
+        try:
+            book = read_json(path)
+        except ValueError:
+            raise TableError("is not JSON", "mend it or remove it", path) from None
+    levels, units = _entry(book, SEX_NAMES, "Levels"), _entry(book, AGE_NAMES, "Units")
+    sexes = {k: str(_description(v)) for k, v in levels.items()} if isinstance(levels, dict) else {}
+    unit = str(units or "").strip().casefold().rstrip("s")
+    return Dialect(
+        sex_levels=sexes,
+        years_per_age_unit=_YEARS_PER_UNIT.get(unit, 1.0),
+        key_columns=tuple(key for key in keys if key),
+    )
+
+
+def _entry(book: Any, names: tuple[str, ...], field: str) -> Any:
+    for column, entry in book.items() if isinstance(book, dict) else ():
+        if plain_name(column) in names and isinstance(entry, dict):
+            return entry.get(field)
+    return None
+
+
+def _description(level: Any) -> Any:
+    return level.get("Description", "") if isinstance(level, dict) else level
+
+
+def _prefixed(prefix: str, text: str) -> str:
+    return text if text.startswith(prefix) else prefix + text
+
+
+def _compare(known: _Known, present: set[str]) -> list[str]:
+    in_table = {person for person, _ in known}
+    notes = []
+    if known and (unlisted := sorted(present - in_table)):
+        notes.append(f"{len(unlisted)} participants are not in the table: {named(unlisted)}")
+    if absent := sorted(in_table - present):
+        notes.append(f"{len(absent)} participants of the table have no folder: {named(absent)}")
+    return notes

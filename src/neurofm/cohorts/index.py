@@ -1,90 +1,118 @@
-"""The index: one row a scan, who was scanned and where the file is, as Parquet."""
+"""The index: one row for each scan, the same columns for every cohort, kept as Parquet."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from neurofm.errors import TableError
 from neurofm.files import atomic_path
 
-TEXT_COLUMNS = (
-    "scan_id", "cohort", "participant_id", "session_id", "path", "mask_path", "sex", "diagnosis",
-    "site", "split", "sha256", "problem",
-)  # fmt: skip
-COLUMNS = (
-    "scan_id", "cohort", "participant_id", "session_id", "path", "mask_path", "age_years", "sex",
-    "diagnosis", "site", "split", "bytes", "sha256", "problem",
-)  # fmt: skip
-_REQUIRED = ("scan_id", "cohort", "participant_id", "path")
-
-
-def build_index(rows: Sequence[dict[str, object]]) -> pd.DataFrame:
-    """Rows of scans as a checked index: known columns first and typed, label columns after.
-
-    Missing text is None, a missing age NaN, a missing size -1.
-    """
-    frame = pd.DataFrame(list(rows))
-    extra = [column for column in frame.columns if column not in COLUMNS]
-    frame = frame.reindex(columns=[*COLUMNS, *extra])
-    for column in TEXT_COLUMNS:
-        frame[column] = pd.Series(
-            [None if _is_missing(v) else str(v) for v in frame[column]], dtype=object
-        )
-    frame["age_years"] = pd.to_numeric(frame["age_years"]).astype(np.float64)
-    frame["bytes"] = pd.to_numeric(frame["bytes"]).fillna(-1).astype(np.int64)
-    return frame
+_TEXT, _NUMBER, _COUNT = pa.string(), pa.float64(), pa.int64()
+_TYPES: dict[str, Any] = {
+    "scan_id": _TEXT,
+    "cohort": _TEXT,
+    "participant_id": _TEXT,
+    "session_id": _TEXT,
+    "path": _TEXT,
+    "mask_path": _TEXT,
+    "age_years": _NUMBER,
+    "sex": _TEXT,
+    "diagnosis": _TEXT,
+    "site": _TEXT,
+    "split": _TEXT,
+    "bytes": _COUNT,
+    "sha256": _TEXT,
+    "problem": _TEXT,
+}
+# Every index has these; label columns of the sources follow them.
+COLUMNS = tuple(_TYPES)
+_NEVER_EMPTY = ("scan_id", "cohort", "participant_id", "path")
 
 
 def read_index(path: Path) -> pd.DataFrame:
-    """Read an index written by `neurofm index`.
+    """Read an index; text columns hold str or None, numbers are NaN where missing.
 
     Raises:
-        TableError: it is missing, no Parquet, or no index.
+        TableError: no such file, not Parquet, or not an index.
     """
-    if not path.is_file():
-        raise TableError("no such index", "make one: neurofm index SOURCE -o index.parquet", path)
     try:
-        frame = pd.read_parquet(path)
-    except (OSError, pa.ArrowInvalid):
+        frame = pq.read_table(path).to_pandas()
+    except FileNotFoundError:
         raise TableError(
-            "is not Parquet", "make an index: neurofm index SOURCE -o index.parquet", path
+            "no such index", "make it with: neurofm index SOURCE... -o INDEX", path
         ) from None
-    for column in TEXT_COLUMNS:
-        if column in frame.columns:
-            frame[column] = frame[column].astype(object).where(frame[column].notna(), None)
-    _check(frame, path)
+    except (pa.ArrowException, OSError) as error:
+        raise TableError(f"is not a readable Parquet file ({error})", "", path) from None
+    frame = _with_none(frame)
+    check_index(frame, path)
     return frame
 
 
 def write_index(frame: pd.DataFrame, path: Path) -> None:
-    """Check an index and write it atomically.
+    """Check an index and write it atomically; equal frames give equal files.
 
     Raises:
-        TableError: a required column is missing, or two rows have the same scan_id.
+        TableError: a column is missing, or a scan_id is empty or not unique.
     """
-    _check(frame, path)
+    check_index(frame, path)
+    labels = [name for name in frame.columns if name not in COLUMNS]
+    arrays = [pa.array(_with_none(frame[[name]])[name], _TYPES[name]) for name in COLUMNS]
+    arrays += [_label_array(frame[name]) for name in labels]
+    table = pa.Table.from_arrays(arrays, names=[*COLUMNS, *labels])
     with atomic_path(path) as temporary:
-        frame.to_parquet(temporary, index=False)
+        pq.write_table(table, temporary)
 
 
-def participant_keys(frame: pd.DataFrame) -> pd.Series:
-    """ "cohort/participant_id" of each row: the same id in two cohorts is two people."""
+def check_index(frame: pd.DataFrame, where: Path | str) -> None:
+    """Raise a `TableError` where a frame is not an index; an index may be empty."""
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        raise TableError(
+            f"is no index: the columns {', '.join(missing)} are missing",
+            "make it with: neurofm index SOURCE... -o INDEX",
+            where,
+        )
+    for name in _NEVER_EMPTY:
+        if frame[name].isna().any():
+            raise TableError(f"the column {name} has empty cells", "", where)
+    repeated = frame.loc[frame["scan_id"].duplicated(), "scan_id"]
+    if len(repeated):
+        raise TableError(f"the scan_id '{repeated.iloc[0]}' stands twice", "", where)
+
+
+def require_no_split(path: Path) -> None:
+    """Raise a `TableError` where an index that is already divided would be overwritten."""
+    if path.exists() and read_index(path)["split"].notna().any():
+        raise TableError(
+            "is an index that is already split", "choose another output, or delete it", path
+        )
+
+
+def participant_keys(frame: pd.DataFrame) -> pd.Series[str]:
+    """ "cohort/participant_id" of each row: one person, whatever the cohort's numbering."""
     return frame["cohort"].astype(str) + "/" + frame["participant_id"].astype(str)
 
 
-def _check(frame: pd.DataFrame, path: Path) -> None:
-    for column in _REQUIRED:
-        if column not in frame.columns:
-            raise TableError(f"has no column '{column}'", "make it with neurofm index", path)
-    repeated = frame["scan_id"][frame["scan_id"].duplicated()]
-    if len(repeated):
-        raise TableError(f"two rows have the scan_id '{repeated.iloc[0]}'", "index again", path)
+def _with_none(frame: pd.DataFrame) -> pd.DataFrame:
+    """Text columns as Python objects with None for missing, whatever pandas made of them."""
+    changed = {
+        name: frame[name].astype(object).where(frame[name].notna(), None)
+        for name in frame.columns
+        if not pd.api.types.is_numeric_dtype(frame[name])
+    }
+    return frame.assign(**changed)
 
 
-def _is_missing(value: object) -> bool:
-    return value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))
+def _label_array(column: pd.Series[Any]) -> Any:
+    if pd.api.types.is_numeric_dtype(column):
+        return pa.array(column)
+    return pa.array(_with_none(column.to_frame("label"))["label"].map(_text_or_none), pa.string())
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else str(value)

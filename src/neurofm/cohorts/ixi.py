@@ -1,79 +1,91 @@
-"""IXI naming: IXI012-HH-1211-T1.nii.gz (person, hospital, scan number) and its table."""
+"""IXI: files called IXI012-HH-1211-T1.nii.gz and the table of participants near them."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from neurofm.cohorts.found_scan import FoundScan, nifti_files, stem_of
-from neurofm.cohorts.labels import known_columns, person_labels, text_or_none
-from neurofm.cohorts.text_table import read_table
+from neurofm.cohorts.bids_names import nifti_files, nifti_stem
+from neurofm.cohorts.labels import Dialect, Labels, coded_sex_note, labels_of
+from neurofm.cohorts.listing import ListedScan, Listing, named
+from neurofm.cohorts.text_table import read_text_table
 from neurofm.errors import TableError
 
-_T1 = re.compile(r"^(IXI(\d+)-([A-Za-z]+)-\d+)-T1$")
-_ID = re.compile(r"^(?:IXI)?0*(\d+)(?:-.*)?$")
-# IXI's own table codes sex as numbers under this name.
-_CODED_SEX = re.compile(r"^sex_id\b.*1\s*=\s*m", re.IGNORECASE)
+# Participant, hospital (Guys, HH, IOP), number of the visit.
+_NAME = re.compile(r"(IXI\d+)-([A-Za-z]+)-(\d+)-T1", re.IGNORECASE)
+_KEY_NAMES = ("mrid", "ixi_id", "participant_id", "subject_id")
 
 
-def is_ixi(folder: Path) -> bool:
-    """Whether a folder holds files with IXI's T1 names."""
-    return any(_T1.match(stem_of(path)) for path in nifti_files(folder))
+def is_ixi_folder(folder: Path) -> bool:
+    """Whether a file with an IXI name of a T1 scan lies anywhere below a folder."""
+    return any(_NAME.fullmatch(nifti_stem(path)) for path in nifti_files(folder))
 
 
-def read_ixi(folder: Path) -> tuple[list[FoundScan], tuple[str, ...]]:
-    """Every T1 scan below a folder of IXI files; the hospital is the site.
+def list_ixi(folder: Path, cohort: str) -> Listing:
+    """The T1 scans with IXI names below a folder; the hospital in the name is the site.
 
-    Labels come from the CSV or TSV table in the folder that names people by MRID or IXI_ID.
+    Labels come from the one CSV or TSV in the folder with a column MRID or IXI_ID.
 
     Raises:
-        TableError: the table cannot be used.
+        TableError: two such tables, or one that cannot be read.
     """
-    labels = _labels(folder)
-    scans, notes = [], []
+    known, notes = _table_labels(folder)
+    scans: list[ListedScan] = []
     for path in nifti_files(folder):
-        match = _T1.match(stem_of(path))
-        if not match:
+        parts = _NAME.fullmatch(nifti_stem(path))
+        if parts is None:
             continue
-        person = labels.get(int(match[2]), {})
-        if not person:
-            notes.append(f"{match[1]} is in no table: no labels")
-        labelled = {"site": match[3], **person}
-        scans.append(FoundScan(folder.resolve().name, match[1], path, labels=labelled))
-    return scans, tuple(notes)
+        participant, site, _ = parts.groups()
+        labels = Labels(site=site)
+        for key in (participant.upper(), nifti_stem(path).upper().removesuffix("-T1")):
+            labels = labels.updated(known.get(key, Labels()))
+        scans.append(ListedScan(cohort, participant.upper(), path, labels=labels))
+    unlisted = [
+        scan.participant_id
+        for scan in scans
+        if known and not {scan.participant_id, _mrid(scan.path)} & set(known)
+    ]
+    if unlisted:
+        notes.append(f"{len(unlisted)} scans are not in the table: {named(unlisted)}")
+    return Listing(tuple(scans), tuple(f"{cohort}: {note}" for note in notes))
 
 
-def _labels(folder: Path) -> dict[int, dict[str, object]]:
-    """Labels by IXI number, from the first table that names people."""
-    for table in sorted([*folder.glob("*.csv"), *folder.glob("*.tsv")]):
-        rows = read_table(table)
-        coded = next((column for column in rows[0] if _CODED_SEX.match(column)), None)
-        if coded:
-            rows = [
-                {("sex" if name == coded else name): _decoded(value, name == coded)
-                 for name, value in row.items()}
-                for row in rows
-            ]  # fmt: skip
-        found = known_columns(rows[0])
-        if "participant_id" not in found:
-            continue
-        return {
-            _number(row[found["participant_id"]], table): {
-                name: value
-                for name, value in person_labels(row, found, table).items()
-                if value is not None
-            }
-            for row in rows
-        }
-    return {}
+def _mrid(path: Path) -> str:
+    return nifti_stem(path).upper().removesuffix("-T1")
 
 
-def _decoded(value: str, is_sex: bool) -> str:
-    return {"1": "M", "2": "F"}.get(value.strip(), "") if is_sex else value
+def _table_labels(folder: Path) -> tuple[dict[str, Labels], list[str]]:
+    path = _table_of(folder)
+    if path is None:
+        sheets = [sheet.name for sheet in sorted(folder.glob("*.xls*"))]
+        mend = f"; save {sheets[0]} as CSV" if sheets else ""
+        return {}, [f"there is no table with a column MRID or IXI_ID: no labels{mend}"]
+    table = read_text_table(path)
+    column = table.require(_KEY_NAMES)
+    dialect = Dialect(key_columns=(column,))
+    known: dict[str, Labels] = {}
+    contradicted: set[str] = set()
+    keys = (_full_key(cell) for cell in table.require_filled(column))
+    for key, labels in zip(keys, labels_of(table, dialect), strict=True):
+        if known.setdefault(key, labels) != labels:
+            contradicted.add(key)
+    notes = list(coded_sex_note(table, dialect))
+    if contradicted:
+        notes.append(f"the table contradicts itself on {named(sorted(contradicted))}: no labels")
+    return {key: labels for key, labels in known.items() if key not in contradicted}, notes
 
 
-def _number(text: str, table: Path) -> int:
-    match = _ID.match(text_or_none(text) or "")
-    if not match:
-        raise TableError(f"'{text}' is no IXI number", "", table)
-    return int(match[1])
+def _table_of(folder: Path) -> Path | None:
+    paths = sorted(path for ending in ("csv", "tsv") for path in folder.glob(f"*.{ending}"))
+    tables = [path for path in paths if read_text_table(path).find(_KEY_NAMES)]
+    if len(tables) > 1:
+        raise TableError(
+            f"holds several tables of participants: {named([path.name for path in tables])}",
+            "keep one", folder,
+        )  # fmt: skip
+    return tables[0] if tables else None
+
+
+def _full_key(cell: str) -> str:
+    """ "2" and "IXI002" name the same participant; an MRID stays as it is."""
+    return f"IXI{int(cell):03d}" if cell.isdigit() else cell.upper().removesuffix("-T1")

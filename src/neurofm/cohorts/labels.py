@@ -1,119 +1,146 @@
-"""What tables say of people, brought to one form: age in years, sex F or M, missing as None."""
+"""Age, sex, diagnosis and other labels in the spellings of participants tables."""
 
 from __future__ import annotations
 
-import difflib
-import math
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
 
+from neurofm.cohorts.text_table import TextTable, plain_name
 from neurofm.errors import TableError
 
-_MISSING = {"", "n/a", "na", "nan", "none", "null", "."}
-_SEX = {
-    "f": "F", "female": "F", "woman": "F", "w": "F",
-    "m": "M", "male": "M", "man": "M",
+AGE_NAMES = ("age_years", "age", "age_at_scan", "age_in_years", "age_yrs", "scan_age")
+SEX_NAMES = ("sex", "gender", "sex_id", "gender_id")
+SITE_NAMES = ("site", "site_id", "center", "centre")
+_OLDEST_YEARS = 120.0
+_SEXES = {
+    "m": "M", "male": "M", "man": "M", "boy": "M", "1": "M", "1.0": "M",
+    "f": "F", "female": "F", "woman": "F", "girl": "F", "2": "F", "2.0": "F",
+    "o": None, "other": None, "u": None, "unknown": None, "x": None,
 }  # fmt: skip
-OLDEST_YEARS = 120.0
+_AGE_MEND = f"write years as a plain number from 0 to {_OLDEST_YEARS:g}, or n/a"
+_SEX_MEND = "write M, F or n/a"
+_CODED_SEXES = {"1", "1.0", "2", "2.0"}
+# Filled by neurofm itself; columns of these names are no labels.
+_RESERVED = {"scan_id", "bytes", "sha256", "problem"}
 
-# Column of the index -> names it has in tables, in order of preference, lower case.
-NAMES = {
-    "participant_id": ("participant_id", "mrid", "ixi_id", "subject_id", "participant", "subject"),
-    "session_id": ("session_id", "session", "ses"),
-    "path": ("path", "t1_path", "image_path", "t1w_path"),
-    "mask_path": ("mask_path", "mask"),
-    "age_years": ("age_years", "age"),
-    "sex": ("sex", "gender"),
-    "diagnosis": ("diagnosis", "dx", "group", "participant_group"),
-    "site": ("site", "scanner", "site_id"),
-    "split": ("split",),
-    "cohort": ("cohort", "dataset"),
-}
+Value = TypeVar("Value")
 
 
-def known_columns(columns: Iterable[str]) -> dict[str, str]:
-    """Index column -> the table's column that holds it, for those the table has."""
-    by_lower = {column.strip().lower(): column for column in reversed(list(columns))}
-    found = {}
-    for name, spellings in NAMES.items():
-        present = [by_lower[spelling] for spelling in spellings if spelling in by_lower]
-        if present:
-            found[name] = present[0]
-    return found
+@dataclass(frozen=True)
+class Labels:
+    """What is known of a participant at a session; None where it is not known."""
+
+    age_years: float | None = None
+    sex: str | None = None
+    diagnosis: str | None = None
+    site: str | None = None
+    split: str | None = None
+    others: Mapping[str, str | None] = field(default_factory=dict)
+
+    def updated(self, newer: Labels) -> Labels:
+        """These labels, overruled by what `newer` knows."""
+        known = {name: text for name, text in newer.others.items() if text is not None}
+        return Labels(
+            newer.age_years if newer.age_years is not None else self.age_years,
+            newer.sex or self.sex,
+            newer.diagnosis or self.diagnosis,
+            newer.site or self.site,
+            newer.split or self.split,
+            {**newer.others, **self.others, **known},
+        )
 
 
-def require_column(name: str, columns: Iterable[str], where: Path) -> str:
-    """The table's column for an index column, or a `TableError` with the nearest name."""
-    columns = list(columns)
-    found = known_columns(columns)
-    if name in found:
-        return found[name]
-    lower = {column.lower(): column for column in columns}
-    near = difflib.get_close_matches(name, lower, n=1)
-    mend = f"did you mean '{lower[near[0]]}'?" if near else f"it has: {', '.join(columns)}"
-    raise TableError(f"has no column '{name}'", mend, where)
+@dataclass(frozen=True)
+class Dialect:
+    """How one kind of table names and codes its labels.
+
+    Attributes:
+        diagnosis_names: columns that hold the diagnosis, the preferred first.
+        sex_levels: the table's own code book for sex, e.g. {"0": "female"}.
+        years_per_age_unit: 1 where ages are in years.
+        key_columns: columns that identify the row and are no labels.
+    """
+
+    diagnosis_names: tuple[str, ...] = ("diagnosis", "dx", "group", "diagnosis_group")
+    sex_levels: Mapping[str, str] = field(default_factory=dict)
+    years_per_age_unit: float = 1.0
+    key_columns: tuple[str, ...] = ()
 
 
-def person_labels(
-    row: Mapping[str, str], found: Mapping[str, str], where: Path
-) -> dict[str, object]:
-    """Age, sex and every other label of one table row, under index column names.
-
-    Args:
-        row: the row, all values text.
-        found: result of `known_columns`.
-        where: the table, for messages.
+def labels_of(table: TextTable, dialect: Dialect) -> tuple[Labels, ...]:
+    """The labels of every row; label columns that are not known are kept under their own name.
 
     Raises:
-        TableError: an age or a sex that cannot be one.
+        TableError: an age or a sex that cannot be meant; the lines are named.
     """
-    used = set(found.values())
-    labels: dict[str, object] = {
-        column: text_or_none(value) for column, value in row.items() if column not in used
+    names = {
+        "age": table.find(AGE_NAMES),
+        "sex": table.find(SEX_NAMES),
+        "diagnosis": table.find(dialect.diagnosis_names),
+        "site": table.find(SITE_NAMES),
+        "split": table.find(("split",)),
     }
-    for name, column in found.items():
-        if name == "age_years":
-            labels[name] = age_in_years(row[column], where)
-        elif name == "sex":
-            labels[name] = sex_of(row[column], where)
-        elif name not in {"participant_id", "session_id", "path", "mask_path"}:
-            labels[name] = text_or_none(row[column])
-    return labels
+    unit = dialect.years_per_age_unit
+    ages = _parsed(table, names["age"], lambda text: _age(text, unit), _AGE_MEND)
+    sexes = _parsed(table, names["sex"], lambda text: _sex(text, dialect.sex_levels), _SEX_MEND)
+    diagnoses, sites, splits = (
+        _parsed(table, names[name], str, "") for name in ("diagnosis", "site", "split")
+    )
+    used = {*names.values(), *dialect.key_columns}
+    others = [c for c in table.columns if c not in used and plain_name(c) not in _RESERVED]
+    kept = [
+        dict(zip(others, cells, strict=True))
+        for cells in zip(*(table.column(name) for name in others), strict=True)
+    ] or [{} for _ in table.rows]
+    return tuple(
+        Labels(age, sex, diagnosis, site, split, other)
+        for age, sex, diagnosis, site, split, other in zip(
+            ages, sexes, diagnoses, sites, splits, kept, strict=True
+        )
+    )
 
 
-def text_or_none(value: str | None) -> str | None:
-    """The text without surrounding space; None where a table means "missing"."""
-    text = (value or "").strip()
-    return None if text.lower() in _MISSING else text
+def coded_sex_note(table: TextTable, dialect: Dialect) -> tuple[str, ...]:
+    """A note where sex is coded 1 and 2 without a code book."""
+    name = table.find(SEX_NAMES)
+    codes = {cell for cell in table.column(name) if cell} if name else set()
+    if codes & _CODED_SEXES - set(dialect.sex_levels):
+        return (f"{table.path.name}: '{name}' is coded: 1 was read as M, 2 as F",)
+    return ()
 
 
-def age_in_years(value: str, where: Path) -> float:
-    """An age as a number; NaN where missing.
+def _parsed(
+    table: TextTable, column: str | None, parse: Callable[[str], Value | None], mend: str
+) -> list[Value | None]:
+    if column is None:
+        return [None] * len(table.rows)
+    values: list[Value | None] = []
+    faults: list[str] = []
+    for line, cell in zip(table.lines, table.column(column), strict=True):
+        try:
+            values.append(None if cell is None else parse(cell))
+        except ValueError:
+            faults.append(f"'{cell}' (line {line})")
+    if faults:
+        shown = ", ".join(faults[:5]) + (f" and {len(faults) - 5} more" if faults[5:] else "")
+        raise TableError(f"'{column}' cannot be {shown}", mend, table.path)
+    return values
 
-    Raises:
-        TableError: no number, or no age of a living person.
-    """
-    text = text_or_none(value)
-    if text is None:
-        return math.nan
-    try:
-        age = float(text)
-    except ValueError:
-        age = math.inf
-    if not 0 <= age <= OLDEST_YEARS:
-        raise TableError(f"'{text}' is no age in years", "correct it or leave it empty", where)
-    return age
+
+def _age(text: str, years_per_unit: float) -> float:
+    plain = re.sub(r"^(\d+),(\d+)$", r"\1.\2", text)
+    if not re.fullmatch(r"\d+(\.\d*)?|\.\d+", plain):
+        raise ValueError(text)
+    years = float(plain) * years_per_unit
+    if years > _OLDEST_YEARS:
+        raise ValueError(text)
+    return years
 
 
-def sex_of(value: str, where: Path) -> str | None:
-    """ "F", "M", or None where missing.
-
-    Raises:
-        TableError: another value; numbers mean different things in different tables.
-    """
-    text = text_or_none(value)
-    if text is None or text.lower() in {"o", "other", "unknown", "u"}:
-        return None
-    if text.lower() not in _SEX:
-        raise TableError(f"'{text}' is no sex", "write F or M, or leave it empty", where)
-    return _SEX[text.lower()]
+def _sex(text: str, levels: Mapping[str, str]) -> str | None:
+    plain = levels.get(text, text).strip().casefold()
+    if plain not in _SEXES:
+        raise ValueError(text)
+    return _SEXES[plain]

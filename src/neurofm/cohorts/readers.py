@@ -1,37 +1,38 @@
-"""From sources to an index: recognise what each source is, list its scans, judge every file."""
+"""Sources to one index: recognise each source, list its scans, verify every file."""
 
 from __future__ import annotations
 
-import os
-from collections import Counter, defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from neurofm.cohorts.bids import is_bids, read_bids
-from neurofm.cohorts.failures import Failure, failure_of
-from neurofm.cohorts.found_scan import NIFTI_ENDINGS, FoundScan
-from neurofm.cohorts.index import build_index, participant_keys
-from neurofm.cohorts.ixi import is_ixi, read_ixi
-from neurofm.cohorts.listed import read_file, read_folder, read_scan_table
-from neurofm.errors import ScanError, TableError
+from neurofm.cohorts.bids import is_bids_folder, list_bids
+from neurofm.cohorts.failures import Failure
+from neurofm.cohorts.index import participant_keys
+from neurofm.cohorts.ixi import is_ixi_folder, list_ixi
+from neurofm.cohorts.listing import ListedScan, Listing, absolute, frame_of, named
+from neurofm.cohorts.loose import list_file, list_folder
+from neurofm.cohorts.table import list_table
+from neurofm.cohorts.text_table import TABLE_ENDINGS
+from neurofm.cohorts.verification import verify_scans
+from neurofm.errors import TableError
 from neurofm.progress import Progress, SilentProgress
-from neurofm.volumes.integrity import FileReport, judge_file
+from neurofm.volumes.formats import is_nifti_name
 
-_TABLE_ENDINGS = (".csv", ".tsv", ".txt")
+_SUPPORTED = "give a BIDS or IXI folder, a CSV or TSV, a folder of NIfTI files, or a NIfTI file"
+_SILENT = SilentProgress()
 
 
 @dataclass(frozen=True, eq=False)
 class Indexed:
-    """The scans of all sources.
+    """An index and how it came about.
 
     Attributes:
-        frame: the index; scans that cannot be read are in it, with their `problem`.
-        failures: the same scans as rows of `failures.csv`.
-        notes: what was odd but bearable.
+        frame: the index; scans that cannot be used are in it, with their `problem`.
+        failures: one for each of those.
+        notes: what was odd but bearable, one line each.
     """
 
     frame: pd.DataFrame
@@ -40,118 +41,105 @@ class Indexed:
 
 
 def index_sources(
-    sources: Sequence[Path], verify: bool = True, progress: Progress | None = None
+    sources: Sequence[Path], verify: bool = True, progress: Progress = _SILENT
 ) -> Indexed:
-    """List the scans of BIDS, IXI and plain folders, tables and single files.
+    """List the scans of all sources in one index and read every file once to verify it.
 
     Args:
-        sources: folders, tables and NIfTI files.
-        verify: read each file once from end to end (checksums, header, voxels).
-        progress: told about every file.
+        sources: BIDS folders, IXI folders, CSV or TSV tables, folders of NIfTI, NIfTI files.
+        verify: False only looks whether the files exist and begin as they should.
+        progress: told of every verified file.
 
     Raises:
-        TableError: a source does not exist, holds no scan, or has a table that cannot be used.
+        TableError: a source that does not exist or holds no scan, a table that cannot be meant,
+            or two sources of the same name.
     """
-    scans: list[FoundScan] = []
-    notes: list[str] = []
-    for source in sources:
-        found, more = _read_source(source)
-        if not found:
-            raise TableError("holds no T1-weighted scan", "see docs: Cohorts and the index", source)
-        scans.extend(found)
-        notes.extend(more)
-    scans = sorted(scans, key=lambda scan: (scan.scan_id, str(scan.path)))
-    reports = _judge(scans, verify, progress or SilentProgress())
-    rows, failures = [], []
-    where_noted: dict[str, list[str]] = defaultdict(list)
-    for scan, name, report in zip(scans, _unique_names(scans), reports, strict=True):
-        rows.append(_row(scan, name, report))
-        if isinstance(report, ScanError):
-            key = f"{scan.cohort}/{scan.participant_id}"
-            failures.append(failure_of(report, str(scan.path), key, "index"))
-        elif report is not None:
-            for note in report.notes:
-                where_noted[note].append(str(scan.path))
-    frame = build_index(rows)
-    for note, paths in where_noted.items():
-        notes.append(f"{paths[0] if len(paths) == 1 else f'{len(paths)} scans'}: {note}")
-    notes.extend(_duplicates(frame))
-    return Indexed(frame, tuple(failures), tuple(notes))
+    if not sources:
+        raise TableError("no source was given", _SUPPORTED)
+    listings = [_listing(Path(source)) for source in dict.fromkeys(sources)]
+    _require_distinct_cohorts(sources, listings)
+    scans, notes = _without_repeats([scan for listing in listings for scan in listing.scans])
+    verified = verify_scans(frame_of(scans), verify, progress)
+    notes = [note for listing in listings for note in listing.notes] + notes
+    return Indexed(verified.frame, verified.failures, (*notes, *_twins(verified.frame)))
 
 
-def _read_source(source: Path) -> tuple[list[FoundScan], tuple[str, ...]]:
-    if source.is_dir():
-        if is_bids(source):
-            return read_bids(source)
-        return read_ixi(source) if is_ixi(source) else read_folder(source)
+def _listing(source: Path) -> Listing:
+    if is_nifti_name(source):
+        return Listing((list_file(source, absolute(source).parent.name),))
     if not source.exists():
-        raise TableError("no such file or folder", "check the path", source)
-    if source.name.lower().endswith(NIFTI_ENDINGS):
-        return read_file(source)
-    if source.suffix.lower() in _TABLE_ENDINGS:
-        return read_scan_table(source)
-    raise TableError(
-        "is no folder, table or NIfTI file", "give a folder, .csv, .tsv, .nii or .nii.gz", source
-    )
+        raise TableError("does not exist", _SUPPORTED, source)
+    if source.is_dir():
+        return _folder_listing(source, absolute(source).name)
+    if source.suffix.lower() in TABLE_ENDINGS:
+        return list_table(source)
+    if source.suffix.lower().startswith(".xls"):
+        raise TableError("is a spreadsheet", "save it as CSV in UTF-8", source)
+    if source.suffix.lower() == ".parquet":
+        raise TableError("is not a source of scans", _SUPPORTED, source)
+    return Listing((list_file(source, absolute(source).parent.name),))
 
 
-def _judge(
-    scans: Sequence[FoundScan], verify: bool, progress: Progress
-) -> list[FileReport | ScanError | None]:
-    def judge(scan: FoundScan) -> FileReport | ScanError | None:
-        try:
-            if verify:
-                return judge_file(scan.path)
-            if not scan.path.is_file():
-                return ScanError("no such file", "check the path", scan.path, "missing")
-        except ScanError as error:
-            return error
-        return None
-
-    reports = []
-    progress.start("reading", len(scans), "scan")
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for report in pool.map(judge, scans):
-            reports.append(report)
-            progress.advance()
-    progress.finish()
-    return reports
+def _folder_listing(folder: Path, cohort: str) -> Listing:
+    if is_bids_folder(folder):
+        listing = list_bids(folder, cohort)
+    elif is_ixi_folder(folder):
+        listing = list_ixi(folder, cohort)
+    else:
+        listing = list_folder(folder, cohort)
+    if not listing.scans:
+        raise TableError("holds no T1-weighted NIfTI scan", _SUPPORTED, folder)
+    return listing
 
 
-def _row(scan: FoundScan, name: str, report: FileReport | ScanError | None) -> dict[str, object]:
-    row: dict[str, object] = {
-        **scan.labels,
-        "scan_id": name,
-        "cohort": scan.cohort,
-        "participant_id": scan.participant_id,
-        "session_id": scan.session_id,
-        "path": os.path.abspath(scan.path),  # noqa: PTH100 - symbolic links stay as they are
-    }
-    if isinstance(report, ScanError):
-        row["problem"] = str(ScanError(report.what, report.mend))
-    elif report is not None:
-        row |= {"bytes": report.bytes, "sha256": report.sha256}
-    return row
+def _require_distinct_cohorts(sources: Sequence[Path], listings: Sequence[Listing]) -> None:
+    """Two places of one name would mix participants who only share a number."""
+    origins: dict[str, Path] = {}
+    for source, listing in zip(dict.fromkeys(sources), listings, strict=True):
+        origin = absolute(source)
+        if not origin.is_dir() and origin.suffix.lower() not in TABLE_ENDINGS:
+            origin = origin.parent
+        name = origin.stem if origin.suffix.lower() in TABLE_ENDINGS else origin.name
+        if any(scan.cohort == name for scan in listing.scans):
+            earlier = origins.setdefault(name, origin)
+            if earlier != origin:
+                raise TableError(
+                    f"two sources are called '{name}', the other is {earlier}",
+                    "rename one, or list both in a CSV with a column 'cohort'", source,
+                )  # fmt: skip
 
 
-def _unique_names(scans: Sequence[FoundScan]) -> list[str]:
-    """The scan ids, numbered where two scans would share one."""
-    counts = Counter(scan.scan_id for scan in scans)
-    seen: Counter[str] = Counter()
-    names = []
+def _without_repeats(scans: Sequence[ListedScan]) -> tuple[list[ListedScan], list[str]]:
+    """Each file once; two lines that say different things of one file are an error."""
+    by_path: dict[Path, ListedScan] = {}
+    repeated: list[str] = []
     for scan in scans:
-        seen[scan.scan_id] += 1
-        many = counts[scan.scan_id] > 1
-        names.append(f"{scan.scan_id}_{seen[scan.scan_id]}" if many else scan.scan_id)
-    return names
+        path = absolute(scan.path)
+        earlier = by_path.setdefault(path, scan)
+        if earlier is scan:
+            continue
+        repeated.append(path.name)
+        if (earlier.cohort, earlier.participant_id) != (scan.cohort, scan.participant_id) or (
+            earlier.labels != scan.labels
+        ):
+            raise TableError(
+                f"is listed for '{earlier.cohort}/{earlier.participant_id}' and again for "
+                f"'{scan.cohort}/{scan.participant_id}' with other labels",
+                "keep one of them", path,
+            )  # fmt: skip
+    notes = [f"{len(repeated)} scans were listed twice: {named(repeated)}"] if repeated else []
+    return list(by_path.values()), notes
 
 
-def _duplicates(frame: pd.DataFrame) -> list[str]:
-    """A note for every file that stands under more than one name."""
+def _twins(frame: pd.DataFrame) -> list[str]:
+    """Notes on identical files, above all under two participants."""
     notes = []
-    known = frame[frame["sha256"].notna()].assign(key=participant_keys(frame))
-    for _, rows in known.groupby("sha256"):
-        if len(rows) > 1:
-            whose = "two participants" if rows["key"].nunique() > 1 else "one participant"
-            notes.append(f"the same image under {whose}: {', '.join(rows['scan_id'])}")
+    usable = frame[frame["sha256"].notna()].assign(person=participant_keys(frame))
+    for _, twins in usable.groupby("sha256", sort=False):
+        if len(twins) == 1:
+            continue
+        people = named(sorted(set(twins["person"])))
+        several = twins["person"].nunique() > 1
+        what = "the same file stands under several participants" if several else "identical files"
+        notes.append(f"{what}: {people} ({named(list(twins['scan_id']))})")
     return notes

@@ -1,9 +1,14 @@
-"""Who is held out from pre-training: drawn by person, stratified, the same whatever the order."""
+"""Which participants pre-training may see: drawn by person, never by scan, the same every time."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from neurofm.cohorts.index import participant_keys
@@ -11,86 +16,145 @@ from neurofm.config.preparation import SplitConfig
 from neurofm.errors import LeakageError, TableError
 from neurofm.seeds import seed_of
 
-PRETRAIN = "pretrain"
-HELD_OUT = "held-out"
+PRETRAIN, HELD_OUT = "pretrain", "held-out"
+# A number with more values than this is stratified by its fifths.
+_MOST_CLASSES = 10
+_PARTS_OF_A_NUMBER = 5
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Participants who must stay together, because they share a file."""
+
+    key: str
+    stratum: tuple[Hashable, ...]
+    split: str | None
 
 
 def assign_splits(frame: pd.DataFrame, config: SplitConfig, seed: int) -> pd.DataFrame:
-    """A copy of the index with `split` filled: "pretrain" or "held-out".
+    """Fill the column `split` with "pretrain" or "held-out", one side for each person.
 
-    People are joined where they share an image file, so nobody is on both sides under two names.
-    Within each stratum the share held out is `config.held_out_fraction`, rounded over the strata
-    so that the total is right. A split that already stands is kept.
+    Participants who share an identical file count as one person. The result depends on the seed
+    and on who is in the index, never on the order of its rows. A side that is already given is
+    kept, and holds for all scans of that person.
 
     Args:
         frame: an index.
-        config: the recipe's `split` section.
-        seed: the recipe's seed; the draw depends on it and on who is in the index alone.
+        config: the share held out, and the columns whose proportions both sides keep.
+        seed: the recipe's.
 
     Raises:
-        TableError: a column to stratify by is missing.
-        LeakageError: a person's scans stand on different sides already.
+        TableError: a column to stratify by is missing, or `split` holds another word.
+        LeakageError: given sides would put one person on both.
     """
-    people = people_of(frame)
-    known = _existing(frame, people)
-    strata: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for person, stratum in _strata(frame, people, config.stratify).items():
-        if person not in known:
-            strata[stratum].append(person)
-    held_out: set[str] = set()
-    owed = 0.0
-    for stratum in sorted(strata):
-        members = sorted(
-            strata[stratum], key=lambda person: (seed_of("split", seed, person), person)
+    _require_known(frame, config)
+    members = _groups(frame)
+    groups = _described(frame, members, config)
+    sides = {group.key: group.split or PRETRAIN for group in groups}
+    for stratum, quota in _quotas(groups, config.held_out_fraction, seed).items():
+        inside = [group for group in groups if group.stratum == stratum]
+        given = sum(group.split == HELD_OUT for group in inside)
+        free = sorted(
+            (group.key for group in inside if group.split is None),
+            key=lambda key: seed_of("split", seed, key),
         )
-        owed += config.held_out_fraction * len(members)
-        take = min(len(members), round(owed))
-        owed -= take
-        held_out.update(members[:take])
-    split = {p: HELD_OUT if p in held_out else PRETRAIN for p in people.unique()} | known
-    return frame.assign(split=people.map(split).astype(object))
+        for key in free[: max(0, quota - given)]:
+            sides[key] = HELD_OUT
+    return frame.assign(split=members.map(sides).astype(object))
 
 
-def people_of(frame: pd.DataFrame) -> pd.Series:
-    """A name for the person of each scan: participants that share an image file are one person."""
+def split_counts(frame: pd.DataFrame) -> dict[str, tuple[int, int]]:
+    """Participants and scans on each side of a divided index."""
     keys = participant_keys(frame)
-    first: dict[str, str] = {key: key for key in keys}
+    return {
+        str(side): (int(keys[rows.index].nunique()), len(rows))
+        for side, rows in frame.groupby("split", sort=True)
+    }
+
+
+def _require_known(frame: pd.DataFrame, config: SplitConfig) -> None:
+    missing = [name for name in config.stratify if name not in frame.columns]
+    if missing:
+        raise TableError(
+            f"has no column '{missing[0]}' to stratify by",
+            f"it has: {', '.join(map(str, frame.columns))}", "index",
+        )  # fmt: skip
+    others = sorted(set(frame["split"].dropna()) - {PRETRAIN, HELD_OUT})
+    if others:
+        raise TableError(
+            f"the column split holds '{others[0]}'",
+            f"write '{PRETRAIN}' or '{HELD_OUT}', or leave it empty", "index",
+        )  # fmt: skip
+
+
+def _groups(frame: pd.DataFrame) -> pd.Series[Any]:
+    """For each row the smallest participant key of all who are joined by identical files."""
+    keys = participant_keys(frame)
+    parent = {key: key for key in keys}
 
     def root(key: str) -> str:
-        while first[key] != key:
-            key = first[key]
+        while parent[key] != key:
+            parent[key] = parent[parent[key]]
+            key = parent[key]
         return key
 
-    checksums = frame["sha256"] if "sha256" in frame else pd.Series([None] * len(frame))
-    owner: dict[str, str] = {}
-    for key, checksum in zip(keys, checksums, strict=True):
-        if isinstance(checksum, str):
-            a, b = root(key), root(owner.setdefault(checksum, key))
-            first[max(a, b)] = min(a, b)
+    first: dict[str, str] = {}
+    for key, digest in zip(keys, frame["sha256"], strict=True):
+        if not pd.isna(digest):
+            one, other = sorted((root(key), root(first.setdefault(digest, key))))
+            parent[other] = one
     return keys.map(root)
 
 
-def _existing(frame: pd.DataFrame, people: pd.Series) -> dict[str, str]:
-    known: dict[str, str] = {}
-    splits = frame["split"] if "split" in frame else pd.Series([None] * len(frame))
-    for person, split in zip(people, splits, strict=True):
-        if isinstance(split, str) and known.setdefault(person, split) != split:
+def _described(frame: pd.DataFrame, members: pd.Series[Any], config: SplitConfig) -> list[_Group]:
+    columns = {name: _classes(frame[name], members) for name in config.stratify}
+    ordered = frame.assign(_group=members, **{f"_{n}": c for n, c in columns.items()})
+    groups = []
+    for key, rows in ordered.sort_values("scan_id").groupby("_group", sort=True):
+        given = sorted(set(rows["split"].dropna()))
+        if len(given) > 1:
+            people = ", ".join(sorted(set(participant_keys(rows))))
             raise LeakageError(
-                f"{person} stands in the splits '{known[person]}' and '{split}'",
-                "give all scans of a person one split", "index",
+                f"{people}: scans of one person are on both sides of the split",
+                "correct the column split", "index",
             )  # fmt: skip
-    return known
+        stratum = tuple(_first_known(rows[f"_{name}"]) for name in config.stratify)
+        groups.append(_Group(str(key), stratum, given[0] if given else None))
+    return groups
 
 
-def _strata(
-    frame: pd.DataFrame, people: pd.Series, columns: tuple[str, ...]
-) -> dict[str, tuple[str, ...]]:
-    for column in columns:
-        if column not in frame.columns:
-            raise TableError(f"has no column '{column}'", "see split.stratify", "index")
-    first = frame.assign(person=people).sort_values("scan_id").groupby("person").first()
-    cells = first[list(columns)].astype(object)
-    return {
-        str(person): tuple("" if pd.isna(value) else str(value) for value in row)
-        for person, row in zip(cells.index, cells.to_numpy(), strict=True)
-    }
+def _classes(column: pd.Series[Any], members: pd.Series[Any]) -> pd.Series[Any]:
+    """The column as classes; a number of many values by the fifths of the participants."""
+    if not pd.api.types.is_numeric_dtype(column) or column.nunique() <= _MOST_CLASSES:
+        return column.astype(object)
+    each = column.groupby(members).min().dropna()
+    edges = np.quantile(each, np.linspace(0, 1, _PARTS_OF_A_NUMBER + 1)[1:-1])
+    part = pd.Series(np.searchsorted(edges, column), index=column.index, dtype=object)
+    return part.where(column.notna(), None)
+
+
+def _first_known(cells: pd.Series[Any]) -> Hashable:
+    known = cells.dropna()
+    return "" if known.empty else str(known.iloc[0])
+
+
+def _quotas(
+    groups: Sequence[_Group], fraction: float, seed: int
+) -> dict[tuple[Hashable, ...], int]:
+    """People to hold out of each stratum: shares rounded down, the rest to the largest rests."""
+    sizes: dict[tuple[Hashable, ...], int] = defaultdict(int)
+    for group in groups:
+        sizes[group.stratum] += 1
+    shares = {stratum: fraction * size for stratum, size in sizes.items()}
+    quotas = {stratum: math.floor(share + 1e-9) for stratum, share in shares.items()}
+    missing = math.floor(fraction * len(groups) + 0.5) - sum(quotas.values())
+    by_rest = sorted(
+        shares,
+        key=lambda stratum: (
+            -round(shares[stratum] - quotas[stratum], 9),
+            seed_of("split-rest", seed, *map(str, stratum)),
+        ),
+    )
+    for stratum in by_rest[: max(0, missing)]:
+        quotas[stratum] += 1
+    return quotas

@@ -1,14 +1,11 @@
-"""`neurofm index`: list the scans of folders and tables, judged file by file."""
+"""`neurofm index`: the scans of folders and tables, verified, in one index."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def index(
@@ -16,46 +13,30 @@ def index(
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     verify: bool = True,
 ) -> int:
-    """List the scans of BIDS folders, IXI folders, tables and files in one Parquet index.
+    """List the scans of all sources in one index, and read every file once to verify it.
 
-    Parameters
-    ----------
-    sources
-        BIDS or IXI folders, folders of NIfTI, CSV/TSV tables, single scans.
-    output
-        The index to write, a .parquet file; `failures.csv` is written beside it.
-    verify
-        Read every file once from end to end; --no-verify only looks whether it is there.
+    Args:
+        sources: BIDS folders, IXI folders, CSV or TSV tables, folders of NIfTI, NIfTI files.
+        output: the index to write (.parquet); failures.csv is written beside it.
+        verify: read every file through; --no-verify only looks whether it is there.
     """
     from neurofm.cohorts.failures import write_failures
-    from neurofm.cohorts.index import write_index
+    from neurofm.cohorts.index import require_no_split, write_index
     from neurofm.cohorts.readers import index_sources
+    from neurofm.commands.cohort_table import cohort_table
     from neurofm.commands.console import BarProgress, err, out
-    from neurofm.errors import ConfigError
 
-    if not sources:
-        raise ConfigError("no source was given", "neurofm index FOLDER -o index.parquet")
-    found = index_sources(sources, verify, BarProgress())
-    write_index(found.frame, output)
-    write_failures(found.failures, output.parent / "failures.csv")
-    for note in found.notes:
+    require_no_split(output)
+    indexed = index_sources(sources, verify, BarProgress())
+    write_index(indexed.frame, output)
+    write_failures(indexed.failures, output.parent / "failures.csv")
+    for note in indexed.notes:
         err.print(f"note: {note}", markup=False, soft_wrap=True)
-    for failure in found.failures:
-        err.print(f"ScanError: {failure.path}: {failure.reason}", markup=False, soft_wrap=True)
-    print_summary(found.frame)
-    out.print(f"Index: {output}", markup=False, soft_wrap=True)
-    return 1 if found.failures else 0
-
-
-def print_summary(frame: pd.DataFrame) -> None:
-    """Print one line for each cohort: participants, scans, missing labels, problems."""
-    from rich.table import Table
-
-    from neurofm.commands.console import out
-
-    table = Table("cohort", "participants", "scans", "no age", "no sex", "problems")
-    for cohort, rows in frame.groupby("cohort"):
-        counts = (rows["participant_id"].nunique(), len(rows), rows["age_years"].isna().sum(),
-                  rows["sex"].isna().sum(), rows["problem"].notna().sum())  # fmt: skip
-        table.add_row(str(cohort), *(str(count) for count in counts))
-    out.print(table)
+    for failure in indexed.failures:
+        err.print(str(failure), markup=False, soft_wrap=True)
+    out.print(cohort_table(indexed.frame))
+    out.print(f"index: {output}", markup=False, soft_wrap=True)
+    if indexed.failures:
+        failed = f"{len(indexed.failures)} scans cannot be used: {output.parent / 'failures.csv'}"
+        err.print(failed, markup=False, soft_wrap=True)
+    return 1 if indexed.failures else 0

@@ -1,4 +1,4 @@
-"""`neurofm split`: hold participants out from pre-training, once and for good."""
+"""`neurofm split`: decide by participant what pre-training may see, once."""
 
 from __future__ import annotations
 
@@ -11,40 +11,30 @@ from cyclopts import Parameter
 def split(
     index: Path,
     *overrides: str,
-    recipe: str,
+    recipe: Annotated[str, Parameter(name=["--recipe", "-r"])],
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
 ) -> int:
-    """Write the index with a column `split`: "pretrain" or "held-out", by participant.
+    """Divide an index by participant into "pretrain" and "held-out".
 
-    Parameters
-    ----------
-    index
-        An index made by `neurofm index`.
-    overrides
-        Changes to the recipe, each written section.key=value.
-    recipe
-        The recipe whose `split` section and seed decide.
-    output
-        The index to write; one that holds another split already is refused.
+    All scans of a person, and all people who share an identical file, go to the same side. Sides
+    that the index already gives are kept. An index that is already split is never overwritten.
+
+    Args:
+        index: the index to divide.
+        overrides: recipe values, section.key=value, e.g. split.held_out_fraction=0.2.
+        recipe: a recipe's name or file; its section `split` and its seed decide.
+        output: the divided index to write; may be the same file.
     """
-    from neurofm.cohorts.index import read_index, write_index
-    from neurofm.cohorts.splits import assign_splits
+    from neurofm.cohorts.index import read_index, require_no_split, write_index
+    from neurofm.cohorts.splits import assign_splits, split_counts
     from neurofm.commands.console import out
     from neurofm.config.recipe import load_recipe
-    from neurofm.errors import TableError
-    from neurofm.files import fingerprint_of
 
-    effective = load_recipe(recipe, overrides)
-    frame = assign_splits(read_index(index), effective.split, effective.seed)
-    decided = dict(zip(frame["scan_id"], frame["split"], strict=True))
-    if output.is_file():
-        old = read_index(output)
-        before = dict(zip(old["scan_id"], old["split"], strict=True))
-        if any(value is not None for value in before.values()) and before != decided:
-            raise TableError("holds another split", "choose another -o, or delete it", output)
-    write_index(frame, output)
-    for side, rows in frame.groupby("split"):
-        people = rows.groupby(["cohort", "participant_id"]).ngroups
-        out.print(f"{side}: {people} participants, {len(rows)} scans", markup=False)
-    out.print(f"Index: {output}  (split {fingerprint_of(decided)})", markup=False, soft_wrap=True)
+    settings = load_recipe(recipe, overrides)
+    require_no_split(output)
+    divided = assign_splits(read_index(index), settings.split, settings.seed)
+    write_index(divided, output)
+    for side, (participants, scans) in split_counts(divided).items():
+        out.print(f"{side}: {participants} participants, {scans} scans")
+    out.print(f"index: {output}", markup=False, soft_wrap=True)
     return 0

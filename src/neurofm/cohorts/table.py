@@ -1,0 +1,75 @@
+"""Plain tables of scans: participant_id, path and whatever labels stand beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from neurofm.cohorts.labels import AGE_NAMES, SEX_NAMES, Dialect, coded_sex_note, labels_of
+from neurofm.cohorts.listing import ListedScan, Listing
+from neurofm.cohorts.text_table import TextTable, nearest, plain_name, read_text_table
+from neurofm.errors import TableError
+
+_KEYS = ("participant_id", "path", "session_id", "mask_path", "cohort")
+_OPTIONAL = ("session_id", "mask_path", "age_years", "sex", "diagnosis", "site", "split")
+_SYNONYMS = {"age_years": AGE_NAMES, "sex": SEX_NAMES}
+# Optional columns are guessed at only when the name is nearly right: others may be labels.
+_NEARLY_RIGHT = 0.8
+
+
+def list_table(path: Path) -> Listing:
+    """The scans of a CSV or TSV; relative paths start at the table's folder.
+
+    Raises:
+        TableError: a missing or misspelt column, an empty id or path, a label that cannot be
+            meant, contradicting lines, or a table of which no scan is on this machine.
+    """
+    table = read_text_table(path)
+    participant, scan_path = table.require(("participant_id",)), table.require(("path",))
+    _refuse_near_misses(table)
+    session, mask, cohort = (table.find((name,)) for name in ("session_id", "mask_path", "cohort"))
+    keys = tuple(name for name in (participant, scan_path, session, mask, cohort) if name)
+    dialect = Dialect(diagnosis_names=("diagnosis",), key_columns=keys)
+    none = (None,) * len(table.rows)
+    columns = zip(
+        table.column(cohort) if cohort else none,
+        table.require_filled(participant),
+        table.require_filled(scan_path),
+        table.column(session) if session else none,
+        table.column(mask) if mask else none,
+        labels_of(table, dialect),
+        strict=True,
+    )
+    scans = tuple(
+        ListedScan(
+            name or path.stem,
+            person,
+            path.parent / place,
+            visit,
+            mask_path=path.parent / mask_place if mask_place else None,
+            labels=labels,
+        )
+        for name, person, place, visit, mask_place, labels in columns
+    )
+    _require_some_here(scans, path)
+    return Listing(scans, tuple(f"{path.stem}: {n}" for n in coded_sex_note(table, dialect)))
+
+
+def _refuse_near_misses(table: TextTable) -> None:
+    known = {name for key in (*_KEYS, *_OPTIONAL) for name in _SYNONYMS.get(key, (key,))}
+    unknown = [column for column in table.columns if plain_name(column) not in known]
+    for name in _OPTIONAL:
+        if table.find(_SYNONYMS.get(name, (name,))) is None:
+            near = nearest(name, unknown, _NEARLY_RIGHT)
+            if near:
+                raise TableError(
+                    f"the column '{near}' is unknown",
+                    f"did you mean '{name}'? rename it", table.path,
+                )  # fmt: skip
+
+
+def _require_some_here(scans: tuple[ListedScan, ...], path: Path) -> None:
+    if len(scans) > 1 and not any(scan.path.exists() or scan.path.is_symlink() for scan in scans):
+        raise TableError(
+            f"none of its {len(scans)} scans exists here; the first is {scans[0].path}",
+            "correct the column 'path'; relative paths start at the table's folder", path,
+        )  # fmt: skip

@@ -1,0 +1,102 @@
+"""Every file of an index read once, in a few threads: whole, sound, and what its checksum is."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from neurofm.cohorts.failures import Failure, failure_of
+from neurofm.cohorts.index import participant_keys
+from neurofm.errors import ScanError
+from neurofm.progress import Progress
+from neurofm.volumes.contents import open_contents
+from neurofm.volumes.integrity import judge_file
+
+# Inflating and hashing release the interpreter's lock; more threads only fight for the disk.
+_MOST_THREADS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Verified:
+    """An index with sizes, checksums and problems filled in, and a failure for each problem."""
+
+    frame: pd.DataFrame
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True)
+class _Found:
+    bytes: int
+    sha256: str | None
+    error: ScanError | None
+
+
+def verify_scans(frame: pd.DataFrame, thorough: bool, progress: Progress) -> Verified:
+    """Fill `bytes`, `sha256` and `problem`; the order of rows and results never varies.
+
+    Args:
+        frame: an index whose files were not opened yet.
+        thorough: False opens each file without reading it through; `sha256` stays empty.
+        progress: told of every file.
+    """
+    look = _read_through if thorough else _open_only
+    progress.start("verifying", len(frame), "scans")
+    found: list[_Found] = []
+    with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
+        for result in pool.map(look, frame["path"], frame["mask_path"]):
+            found.append(result)
+            progress.advance()
+    progress.finish()
+    keys = participant_keys(frame)
+    failures = [
+        None if item.error is None else failure_of(item.error, path, key, "index")
+        for item, path, key in zip(found, frame["path"], keys, strict=True)
+    ]
+    problems = [None if failure is None else failure.reason for failure in failures]
+    filled = frame.assign(
+        bytes=[item.bytes for item in found],
+        sha256=pd.Series([item.sha256 for item in found], dtype=object, index=frame.index),
+        problem=pd.Series(problems, dtype=object, index=frame.index),
+    )
+    return Verified(filled, tuple(failure for failure in failures if failure))
+
+
+def _read_through(path: str, mask_path: str | None) -> _Found:
+    try:
+        report = judge_file(Path(path))
+        _require_mask(mask_path)
+    except ScanError as error:
+        return _Found(_size(path), None, error)
+    return _Found(report.bytes, report.sha256, None)
+
+
+def _open_only(path: str, mask_path: str | None) -> _Found:
+    try:
+        with open_contents(Path(path)) as contents:
+            size = contents.file_bytes
+        _require_mask(mask_path)
+    except ScanError as error:
+        return _Found(_size(path), None, error)
+    return _Found(size, None, None)
+
+
+def _require_mask(mask_path: str | None) -> None:
+    if mask_path is None:
+        return
+    try:
+        with open_contents(Path(mask_path)):
+            return
+    except ScanError as error:
+        what = f"its mask {Path(mask_path).name} {error.what}"
+        raise ScanError(what, error.mend, mask_path, kind="mask") from None
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except (OSError, ValueError):
+        return 0
