@@ -16,7 +16,7 @@ class Site:
         gamma: exponent of the scanner's grey scale.
         gain: stored value of white matter.
         bias: standard deviation of the logarithm of the receive field.
-        noise: standard deviation of the noise in each channel.
+        noise: standard deviation of each channel's noise in 1 mm voxels.
         voxel: voxel size along right, anterior, superior, in units of the cohort's spacing.
         axes: which way the stored array's axes run, e.g. "PSR".
         oblique_degrees: tilt of the slices about the left-right axis.
