@@ -66,7 +66,7 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder,
         EvaluationRecord(
             recipe=recipe, recipe_fingerprint=recipe.fingerprint(), weights_sha256="0f" * 32,
-            weights_recipe_fingerprint=None, contract_fingerprint="c" * 16, store_content="s",
+            weights_recipe_fingerprint=None, contract_fingerprint="c" * 16, data_fingerprint="s",
             spacing_mm=3.0, features=12, rows="held-out", scans=24, participants=24,
             participants_by_cohort={"phantom": 24}, pretrain_overlap=2, tasks=tasks,
             warnings=(*tables.warnings, "2 of 24 were seen"), software={"python": "3.11"},

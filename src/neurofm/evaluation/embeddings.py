@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from jaxtyping import Float
 from torch import nn
 
@@ -17,6 +19,7 @@ from neurofm.files import atomic_path
 from neurofm.models.encoding import encode
 from neurofm.progress import Progress
 from neurofm.store.reader import Store
+from neurofm.training.device import choose_device
 
 _BATCH_VOXELS = 8_000_000  # scans in one pass: one at 1 mm, 39 at 3 mm
 # Columns that say where a scan lies or how it is stored; they stay behind.
@@ -45,7 +48,8 @@ def embed_store(
     size = max(1, _BATCH_VOXELS // int(np.prod(store.shape)))
     batches = [list(rows[start : start + size]) for start in range(0, len(rows), size)]
     progress.start(what, len(rows), "scans")
-    features = encode(encoder, _counted(ScanLoader(store).batches(batches), progress))
+    loaded = _counted(ScanLoader(store).batches(batches), progress)
+    features = encode(encoder, loaded, choose_device())
     progress.finish()
     return np.asarray(features)
 
@@ -74,12 +78,13 @@ def write_embeddings(
         for row, good in zip(embeddings.astype(np.float32), usable, strict=True)
     ]
     table = frame.drop(columns=[name for name in _NOT_LABELS if name in frame]).assign(
-        embedding=pd.Series(rows, index=frame.index, dtype=object),
         model=model,
         contract=contract,
     )
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    arrow = arrow.append_column("embedding", pa.array(rows, pa.list_(pa.float32())))
     with atomic_path(path) as temporary:
-        table.to_parquet(temporary, index=False)
+        pq.write_table(arrow, temporary)
 
 
 def read_embeddings(path: Path) -> tuple[pd.DataFrame, Float[np.ndarray, "scans features"]]:

@@ -11,6 +11,7 @@ from torch import nn
 
 from neurofm.config.recipe import Recipe, check_section
 from neurofm.errors import ContractError, LeakageError, RunError
+from neurofm.files import fingerprint_of
 from neurofm.models.encoder import build_encoder
 from neurofm.models.weights import Card, load_encoder, load_weights, overlap
 from neurofm.preprocess.contract import Contract, require_same
@@ -32,6 +33,7 @@ class Opened:
         frame: their index rows.
         which: "held-out" where the index says so, else "all".
         overlap: participants seen in pre-training; None where the weights do not tell.
+        data: fingerprint of the evaluated volumes and their labels.
         contract: fingerprint of the preprocessing contract.
         warnings: what a reader must know.
     """
@@ -43,6 +45,7 @@ class Opened:
     frame: pd.DataFrame
     which: Literal["held-out", "all"]
     overlap: int | None
+    data: str
     contract: str
     warnings: tuple[str, ...]
 
@@ -81,9 +84,16 @@ def open_evaluation(recipe: Recipe, store: Store, weights: Path, allow_overlap: 
         frame=frame.reset_index(drop=True),
         which=which,
         overlap=seen,
+        data=_data_fingerprint(store, frame),
         contract=store.contract.fingerprint(),
         warnings=warnings + overlap_warnings,
     )
+
+
+def _data_fingerprint(store: Store, frame: pd.DataFrame) -> str:
+    names = [str(name) for name in frame.columns if not str(name).endswith("path")]
+    labels = {name: [str(value) for value in frame[name]] for name in names}
+    return fingerprint_of([store.content, labels])
 
 
 def _held_out(index: pd.DataFrame) -> pd.Series:

@@ -61,7 +61,7 @@ def evaluate(
     opened = open_evaluation(recipe, store, weights, allow_overlap)
     with only_writer(folder):
         if (folder / RECORD).is_file():
-            return _same_evaluation(folder, opened, store)
+            return _same_evaluation(folder, opened)
         return _evaluate(opened, store, folder, progress or SilentProgress())
 
 
@@ -86,9 +86,9 @@ def _evaluate(opened: Opened, store: Store, folder: Path, progress: Progress) ->
     return record
 
 
-def _same_evaluation(folder: Path, opened: Opened, store: Store) -> EvaluationRecord:
+def _same_evaluation(folder: Path, opened: Opened) -> EvaluationRecord:
     record = read_record(folder)
-    if not record.is_of(opened.recipe, opened.model, store.content):
+    if not record.is_of(opened.recipe, opened.model, opened.data):
         raise RunError(
             "holds the evaluation of other weights, scans or settings", "choose another -o", folder
         )
@@ -106,7 +106,7 @@ def _record(
         weights_sha256=opened.model,
         weights_recipe_fingerprint=opened.card.recipe_fingerprint,
         contract_fingerprint=opened.contract,
-        store_content=store.content,
+        data_fingerprint=opened.data,
         spacing_mm=store.spacing_mm,
         features=features,
         rows=opened.which,

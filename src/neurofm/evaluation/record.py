@@ -44,7 +44,7 @@ class EvaluationRecord(_Fact):
     weights_sha256: str
     weights_recipe_fingerprint: str | None
     contract_fingerprint: str
-    store_content: str
+    data_fingerprint: str
     spacing_mm: float
     features: int
     rows: Literal["held-out", "all"]
@@ -56,13 +56,13 @@ class EvaluationRecord(_Fact):
     warnings: tuple[str, ...]
     software: dict[str, str]
 
-    def is_of(self, recipe: Recipe, weights_sha256: str, store_content: str) -> bool:
+    def is_of(self, recipe: Recipe, weights_sha256: str, data_fingerprint: str) -> bool:
         """Whether these weights, scans and settings would give the same numbers again."""
         return (
             self.recipe.evaluation == recipe.evaluation
             and self.recipe.seed == recipe.seed
             and self.weights_sha256 == weights_sha256
-            and self.store_content == store_content
+            and self.data_fingerprint == data_fingerprint
         )
 
 
