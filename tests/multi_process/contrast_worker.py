@@ -17,6 +17,7 @@ from neurofm.distributed import (
     rank,
     world_size,
 )
+from neurofm.models.batch_norm import synchronise_batch_norm
 from neurofm.objectives.nt_xent import nt_xent
 
 _ROWS = 6
@@ -25,19 +26,22 @@ _ROWS = 6
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    network: nn.Module = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 4))
-    first, second = torch.randn(2, _ROWS, 5)
+    network: nn.Module = nn.Sequential(
+        nn.Conv3d(1, 8, 3, bias=False), nn.BatchNorm3d(8), nn.Tanh(), nn.Flatten(), nn.Linear(64, 4)
+    )
+    first, second = torch.randn(2, _ROWS, 1, 4, 4, 4)
     with process_group(torch.device("cpu")):
         share = _ROWS // world_size()
         part = slice(rank() * share, (rank() + 1) * share)
         if world_size() > 1:
-            network = DistributedDataParallel(network)
+            network = DistributedDataParallel(synchronise_batch_norm(network, torch.device("cpu")))
         z1, z2 = network(torch.cat([first[part], second[part]])).chunk(2)
         loss = nt_xent(z1, z2, 0.5)
         loss.backward()  # type: ignore[no-untyped-call]
         result = {
             "loss": loss.detach(),
             "gradients": [parameter.grad for parameter in network.parameters()],
+            "buffers": [buffer.clone() for buffer in network.buffers()],
             "rows": gather_with_gradient(first[part]),
             "all rows": first,
             "world": world_size(),

@@ -55,7 +55,16 @@ def test_two_processes_give_the_loss_of_one(results: dict[str, Any], process: st
 @pytest.mark.parametrize("process", ["2-0", "2-1"])
 def test_two_processes_give_the_gradients_of_one(results: dict[str, Any], process: str) -> None:
     torch.testing.assert_close(
-        results[process]["gradients"], results["1-0"]["gradients"], rtol=1e-5, atol=1e-7
+        results[process]["gradients"], results["1-0"]["gradients"], rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("process", ["2-0", "2-1"])
+def test_batch_norm_remembers_the_statistics_of_all_rows(
+    results: dict[str, Any], process: str
+) -> None:
+    torch.testing.assert_close(
+        results[process]["buffers"], results["1-0"]["buffers"], rtol=1e-5, atol=1e-6
     )
 
 

@@ -1,0 +1,32 @@
+"""`neurofm import-weights` prints what matched and refuses what did not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from neurofm.commands.import_weights import import_weights
+from neurofm.config.learning import EncoderConfig
+from neurofm.errors import WeightsError
+from neurofm.models.encoder import build_encoder
+
+
+def _encoder_checkpoint(path: Path) -> Path:
+    state = build_encoder(EncoderConfig(), seed=1).state_dict()
+    model = {f"module.encoder.{name}": tensor for name, tensor in state.items()}
+    torch.save({"epoch": 1, "model_state_dict": model}, path)
+    return path
+
+
+def test_a_checkpoint_without_projector_is_imported_only_when_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = _encoder_checkpoint(tmp_path / "c.pt")
+    with pytest.raises(WeightsError, match="allow-incomplete"):
+        import_weights(checkpoint, output=tmp_path / "weights")
+    assert import_weights(checkpoint, output=tmp_path / "weights", allow_incomplete=True) == 0
+    printed = capsys.readouterr()
+    assert "123 matched, 2 missing, 0 unexpected" in printed.out
+    assert "missing: projector.0.weight" in printed.err
