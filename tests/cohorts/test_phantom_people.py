@@ -1,9 +1,11 @@
 """The people of a phantom cohort are balanced over sites and do not depend on its size."""
 
 import numpy as np
+import pytest
 
 from neurofm.cohorts.phantom_people import Person, draw_people
-from neurofm.config import PhantomConfig
+from neurofm.config import PhantomConfig, check_section
+from neurofm.errors import ConfigError
 
 
 def people_of(count: int, **knobs: float) -> list[Person]:
@@ -65,3 +67,8 @@ def test_only_strokes_have_a_stroke_scale_and_second_sessions_come_one_to_three_
     gaps = [p.ages_years[1] - p.ages_years[0] for p in people if len(p.ages_years) == 2]
     assert 0.12 < len(gaps) / len(people) < 0.28
     assert all(0.99 < gap < 3.01 for gap in gaps)
+
+
+def test_ages_the_wrong_way_round_are_refused():
+    with pytest.raises(ConfigError, match="ascending"):
+        check_section(PhantomConfig, {"age_range_years": [80, 20]}, where="recipe")

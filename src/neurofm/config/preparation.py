@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import field_validator
+
 from neurofm.config.knobs import Section, knob
 
 
@@ -28,6 +30,13 @@ class PhantomConfig(Section):
     site_confounding: float = knob(
         0.0, "-", "Share of participants whose site follows from age; 0 balances sites.", ge=0, le=1
     )
+
+    @field_validator("age_range_years")
+    @classmethod
+    def _ages_ascend(cls, ages: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < ages[0] < ages[1] <= 110:
+            raise ValueError("two ascending ages between 0 and 110 are wanted")
+        return ages
 
 
 class PreprocessConfig(Section):
