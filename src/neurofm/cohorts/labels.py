@@ -16,7 +16,7 @@ SITE_NAMES = ("site", "site_id", "center", "centre")
 _OLDEST_YEARS = 120.0
 _SEXES = {
     "m": "M", "male": "M", "man": "M", "boy": "M", "1": "M", "1.0": "M",
-    "f": "F", "female": "F", "woman": "F", "girl": "F", "2": "F", "2.0": "F",
+    "f": "F", "female": "F", "woman": "F", "w": "F", "girl": "F", "2": "F", "2.0": "F",
     "o": None, "other": None, "u": None, "unknown": None, "x": None,
 }  # fmt: skip
 _AGE_MEND = f"write years as a plain number from 0 to {_OLDEST_YEARS:g}, or n/a"

@@ -95,7 +95,7 @@ def _row(scan: ListedScan, name: str) -> tuple[Any, ...]:
 
 def _scan_name(scan: ListedScan) -> str:
     parts = (scan.cohort, scan.participant_id, scan.session_id or "", *scan.parts)
-    return "_".join(re.sub(r"[^\w.-]+|_", "-", part) for part in parts if part)
+    return "_".join(re.sub(r"[\s/\\]+", "-", part) for part in parts if part)
 
 
 def _unique(names: list[str]) -> list[str]:

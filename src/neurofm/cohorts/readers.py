@@ -61,7 +61,9 @@ def index_sources(
     scans, notes = _without_repeats([scan for listing in listings for scan in listing.scans])
     verified = verify_scans(frame_of(scans), verify, progress)
     notes = [note for listing in listings for note in listing.notes] + notes
-    return Indexed(verified.frame, verified.failures, (*notes, *_twins(verified.frame)))
+    return Indexed(
+        verified.frame, verified.failures, (*notes, *verified.notes, *_twins(verified.frame))
+    )
 
 
 def _listing(source: Path) -> Listing:

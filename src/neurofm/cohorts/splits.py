@@ -6,14 +6,16 @@ import math
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from neurofm.cohorts.index import participant_keys
+from neurofm.cohorts.index import participant_keys, read_index
 from neurofm.config.preparation import SplitConfig
 from neurofm.errors import LeakageError, TableError
+from neurofm.files import fingerprint_of
 from neurofm.seeds import seed_of
 
 PRETRAIN, HELD_OUT = "pretrain", "held-out"
@@ -70,6 +72,23 @@ def split_counts(frame: pd.DataFrame) -> dict[str, tuple[int, int]]:
         str(side): (int(keys[rows.index].nunique()), len(rows))
         for side, rows in frame.groupby("split", sort=True)
     }
+
+
+def require_same_split(divided: pd.DataFrame, path: Path) -> None:
+    """Raise a `TableError` where `path` holds an index that is split in another way."""
+    if not path.exists():
+        return
+    before, now = (
+        dict(zip(frame["scan_id"], frame["split"], strict=True))
+        for frame in (read_index(path), divided)
+    )
+    if any(side is not None and now.get(scan) != side for scan, side in before.items()):
+        raise TableError("holds another split", "choose another output, or delete it", path)
+
+
+def split_fingerprint(divided: pd.DataFrame) -> str:
+    """Sixteen hex digits that change when any scan changes sides."""
+    return fingerprint_of(dict(zip(divided["scan_id"], divided["split"], strict=True)))
 
 
 def _require_known(frame: pd.DataFrame, config: SplitConfig) -> None:

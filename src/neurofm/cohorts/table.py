@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from neurofm.cohorts.labels import AGE_NAMES, SEX_NAMES, Dialect, coded_sex_note, labels_of
@@ -68,7 +69,7 @@ def _refuse_near_misses(table: TextTable) -> None:
 
 
 def _require_some_here(scans: tuple[ListedScan, ...], path: Path) -> None:
-    if len(scans) > 1 and not any(scan.path.exists() or scan.path.is_symlink() for scan in scans):
+    if len(scans) > 1 and not any(os.path.lexists(scan.path) for scan in scans):
         raise TableError(
             f"none of its {len(scans)} scans exists here; the first is {scans[0].path}",
             "correct the column 'path'; relative paths start at the table's folder", path,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +25,17 @@ _MOST_THREADS = 8
 
 @dataclass(frozen=True, eq=False)
 class Verified:
-    """An index with sizes, checksums and problems filled in, and a failure for each problem."""
+    """An index with sizes, checksums and problems filled in.
+
+    Attributes:
+        frame: the index.
+        failures: one for each problem.
+        notes: what the files have in common that is odd but bearable, one line each.
+    """
 
     frame: pd.DataFrame
     failures: tuple[Failure, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,7 @@ class _Found:
     bytes: int
     sha256: str | None
     error: ScanError | None
+    notes: tuple[str, ...] = ()
 
 
 def verify_scans(frame: pd.DataFrame, thorough: bool, progress: Progress) -> Verified:
@@ -62,7 +73,11 @@ def verify_scans(frame: pd.DataFrame, thorough: bool, progress: Progress) -> Ver
         sha256=pd.Series([item.sha256 for item in found], dtype=object, index=frame.index),
         problem=pd.Series(problems, dtype=object, index=frame.index),
     )
-    return Verified(filled, tuple(failure for failure in failures if failure))
+    return Verified(
+        filled,
+        tuple(failure for failure in failures if failure),
+        _gathered(found, list(frame["scan_id"])),
+    )
 
 
 def _read_through(path: str, mask_path: str | None) -> _Found:
@@ -71,7 +86,7 @@ def _read_through(path: str, mask_path: str | None) -> _Found:
         _require_mask(mask_path)
     except ScanError as error:
         return _Found(_size(path), None, error)
-    return _Found(report.bytes, report.sha256, None)
+    return _Found(report.bytes, report.sha256, None, report.notes)
 
 
 def _open_only(path: str, mask_path: str | None) -> _Found:
@@ -93,6 +108,21 @@ def _require_mask(mask_path: str | None) -> None:
     except ScanError as error:
         what = f"its mask {Path(mask_path).name} {error.what}"
         raise ScanError(what, error.mend, mask_path, kind="mask") from None
+
+
+def _gathered(found: Sequence[_Found], names: Sequence[str]) -> tuple[str, ...]:
+    """One line for each kind of note: how many scans, and the first of them."""
+    first: dict[str, tuple[str, str]] = {}
+    counts = Counter[str]()
+    for item, name in zip(found, names, strict=True):
+        for note in item.notes:
+            kind = re.sub(r"[-+.e\d]*\d", "#", note)
+            first.setdefault(kind, (name, note))
+            counts[kind] += 1
+    return tuple(
+        f"{name}: {note}" + (f" ({counts[kind] - 1} more like it)" if counts[kind] > 1 else "")
+        for kind, (name, note) in first.items()
+    )
 
 
 def _size(path: str) -> int:

@@ -17,7 +17,7 @@ def split(
     """Divide an index by participant into "pretrain" and "held-out".
 
     All scans of a person, and all people who share an identical file, go to the same side. Sides
-    that the index already gives are kept. An index that is already split is never overwritten.
+    that the index already gives are kept. An index with another split is never overwritten.
 
     Args:
         index: the index to divide.
@@ -25,16 +25,21 @@ def split(
         recipe: a recipe's name or file; its section `split` and its seed decide.
         output: the divided index to write; may be the same file.
     """
-    from neurofm.cohorts.index import read_index, require_no_split, write_index
-    from neurofm.cohorts.splits import assign_splits, split_counts
+    from neurofm.cohorts.index import read_index, write_index
+    from neurofm.cohorts.splits import (
+        assign_splits,
+        require_same_split,
+        split_counts,
+        split_fingerprint,
+    )
     from neurofm.commands.console import out
     from neurofm.config.recipe import load_recipe
 
     settings = load_recipe(recipe, overrides)
-    require_no_split(output)
     divided = assign_splits(read_index(index), settings.split, settings.seed)
+    require_same_split(divided, output)
     write_index(divided, output)
     for side, (participants, scans) in split_counts(divided).items():
         out.print(f"{side}: {participants} participants, {scans} scans")
-    out.print(f"index: {output}", markup=False, soft_wrap=True)
+    out.print(f"index: {output} (split {split_fingerprint(divided)})", markup=False, soft_wrap=True)
     return 0

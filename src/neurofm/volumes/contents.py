@@ -171,7 +171,7 @@ def _unopened(path: Path, error: OSError | ValueError) -> ScanError:
         return ScanError(f"is no usable file name ({error})", "", repr(str(path)), kind="missing")
     if isinstance(error, PermissionError):
         return ScanError("may not be read", "ask for read permission", path, kind="unreadable")
-    if path.is_symlink() and isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and path.is_symlink():
         annexed = "annex" in str(path.readlink())
         mend = "run: datalad get (or git annex get)" if annexed else "restore the link's target"
         return ScanError("is a link to a file that is not here", mend, path, kind="missing")

@@ -86,6 +86,8 @@ def read_header(contents: Contents, assume_orientation: Orientation | None = Non
     shape, volumes = _shape(fields, notes, where)
     dtype = _dtype(fields, notes, where)
     offset = _offset(fields, consumed, notes, where)
+    data_bytes = math.prod(shape) * volumes * dtype.itemsize
+    _require_plausible_size(shape, data_bytes, offset, contents)
     slope, intercept = _scaling(fields, notes, where)
     affine = affine_of(fields, shape, assume_orientation, notes, where)
     present = [name for name in _FREE_TEXT if name in (fields.dtype.names or ())]
@@ -93,7 +95,6 @@ def read_header(contents: Contents, assume_orientation: Orientation | None = Non
     if written:
         notes.append(f"free text in the header ({', '.join(written)}) is kept out of all outputs")
     header = Header(shape, volumes, dtype, offset, slope, intercept, affine, tuple(notes))
-    _require_plausible_size(header, contents)
     if contents.skip(offset - consumed) < offset - consumed:
         raise ScanError("holds a header but no voxels", "copy it again", where, kind="truncated")
     return header
@@ -195,18 +196,22 @@ def _scaling(fields: np.void, notes: list[str], where: object) -> tuple[float, f
     return slope, intercept
 
 
-def _require_plausible_size(header: Header, contents: Contents) -> None:
-    total = header.volume_bytes * header.volumes
-    where = contents.path
-    if math.prod(header.shape) > _MAX_VOXELS or total > _MAX_DATA_BYTES:
-        raise ScanError(f"its header claims {header.shape} voxels", "", where, kind="too-large")
-    if contents.compressed and total > max(_BOMB_BYTES, _BOMB_RATIO * contents.file_bytes):
+def _require_plausible_size(
+    shape: tuple[int, int, int], data_bytes: int, offset: int, contents: Contents
+) -> None:
+    where, on_disk = contents.path, contents.file_bytes
+    if math.prod(shape) > _MAX_VOXELS or data_bytes > _MAX_DATA_BYTES:
         raise ScanError(
-            f"{contents.file_bytes} bytes claim to inflate to {total}", "", where, kind="too-large"
-        )
-    most = contents.file_bytes * (DEFLATE_LIMIT if contents.compressed else 1)
-    if header.offset + total > most:
+            f"its header claims {shape} voxels, more than a head needs",
+            "look at the original image", where, kind="too-large",
+        )  # fmt: skip
+    if contents.compressed and data_bytes > max(_BOMB_BYTES, _BOMB_RATIO * on_disk):
         raise ScanError(
-            f"its header claims {total} bytes of voxels, the file cannot hold them",
+            f"{on_disk} bytes claim to inflate to {data_bytes}",
+            "look at the original image", where, kind="too-large",
+        )  # fmt: skip
+    if offset + data_bytes > on_disk * (DEFLATE_LIMIT if contents.compressed else 1):
+        raise ScanError(
+            f"its header claims {data_bytes} bytes of voxels, the file cannot hold them",
             "copy or download it again", where, kind="truncated",
         )  # fmt: skip

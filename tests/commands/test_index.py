@@ -1,0 +1,95 @@
+"""`neurofm index` and `neurofm split` from the command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from neurofm.cohorts.index import read_index
+
+
+def neurofm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "neurofm", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Ten sound scans, then one cut off, one series, one of zeros and one that is not there."""
+    affine = np.diag([8.0, 8, 8, 1])
+    rng = np.random.default_rng(0)
+    voxels = {f"ok{i}": rng.integers(0, 900, (14, 14, 14)) for i in range(10)}
+    voxels |= {"series": np.ones((14, 14, 14, 20)), "zeros": np.zeros((14, 14, 14))}
+    for name, array in voxels.items():
+        nib.save(nib.Nifti1Image(array.astype(np.int16), affine), tmp_path / f"{name}.nii.gz")
+    (tmp_path / "cut.nii.gz").write_bytes((tmp_path / "ok0.nii.gz").read_bytes()[:2000])
+    names = [*(f"ok{i}" for i in range(10)), "cut", "series", "zeros", "gone"]
+    lines = [f"{number:03},{name}.nii.gz,{20 + number}" for number, name in enumerate(names)]
+    path = tmp_path / "study.csv"
+    path.write_text("\n".join(["participant_id,path,age", *lines]) + "\n")
+    return path
+
+
+def test_bad_scans_are_one_line_and_one_row_each_and_the_rest_is_indexed(table: Path) -> None:
+    output = table.parent / "out" / "index.parquet"
+    done = neurofm("index", table, "-o", output)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    for kind, name in (("truncated", "cut"), ("not-3d", "series"), ("constant", "zeros"),
+                       ("missing", "gone")):  # fmt: skip
+        lines = [line for line in done.stderr.splitlines() if line.startswith(f"{kind} ")]
+        assert len(lines) == 1
+        assert f"{name}.nii.gz: " in lines[0]
+    failures = pd.read_csv(output.parent / "failures.csv")
+    assert list(failures["kind"]) == ["truncated", "not-3d", "constant", "missing"]
+    assert set(failures["step"]) == {"index"}
+    frame = read_index(output)
+    assert len(frame) == 14
+    assert frame["problem"].notna().sum() == 4
+    assert done.stdout.split("study")[1].replace("│", " ").split()[:5] == [
+        "14",
+        "14",
+        "0",
+        "14",
+        "4",
+    ]
+
+
+def test_a_mistake_stops_the_command_with_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "study.csv"
+    path.write_text("participant,path\n1,a.nii\n")
+    done = neurofm("index", path, "-o", tmp_path / "index.parquet")
+    assert done.returncode == 2
+    assert done.stderr.strip().startswith("TableError: ")
+    assert "did you mean 'participant'" in done.stderr
+    assert not (tmp_path / "index.parquet").exists()
+
+
+def test_a_split_is_drawn_once_and_never_written_over(table: Path) -> None:
+    folder = table.parent
+    neurofm("index", table, "-o", folder / "index.parquet", "--no-verify")
+    recipe = folder / "recipe.yaml"
+    recipe.write_text("name: study\nsplit:\n  held_out_fraction: 0.5\n")
+    command = [
+        "split",
+        folder / "index.parquet",
+        "--recipe",
+        recipe,
+        "-o",
+        folder / "split.parquet",
+    ]
+    assert neurofm(*command).returncode == 0
+    assert read_index(folder / "split.parquet")["split"].value_counts().to_list() == [7, 7]
+    assert neurofm(*command).returncode == 0
+    again = neurofm(*command, "seed=1")
+    assert again.returncode == 2
+    assert "holds another split" in again.stderr
+    overwritten = neurofm("index", table, "-o", folder / "split.parquet", "--no-verify")
+    assert overwritten.returncode == 2
+    assert "already split" in overwritten.stderr
