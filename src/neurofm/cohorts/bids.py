@@ -61,7 +61,7 @@ def _listed(
     path: Path, participant: str, cohort: str, known: _Known, sessions: _Known
 ) -> ListedScan:
     name = parse_bids_name(path)
-    folder = next((part for part in path.parts[::-1] if part.startswith("ses-")), None)
+    folder = next((part for part in path.parts[-3:-1] if part.startswith("ses-")), None)
     session = (name.session if name else None) or folder
     labels = known.get((participant, None), Labels())
     for newer in (known, sessions):
