@@ -1,0 +1,173 @@
+"""From raw scans to embeddings: preprocess as the model was trained, then encode."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from torch import nn
+
+from neurofm.cohorts.failures import Failure
+from neurofm.cohorts.index import participant_keys, read_index
+from neurofm.config.preparation import PreprocessConfig
+from neurofm.config.recipe import check_recipe, check_section
+from neurofm.data.batch import Batch
+from neurofm.data.prepare import model_input
+from neurofm.errors import ContractError, RunError
+from neurofm.evaluation.embeddings import embed_store, write_embeddings
+from neurofm.inference.sources import gather_index, is_store
+from neurofm.models.card import Card, read_card
+from neurofm.models.encoding import encode
+from neurofm.models.weights import load_encoder
+from neurofm.preprocess.batch import preprocess_index
+from neurofm.preprocess.contract import Contract, contract_of, require_same
+from neurofm.progress import Progress, SilentProgress
+from neurofm.store.reader import open_store
+from neurofm.training.device import choose_device
+from neurofm.volumes.nifti import read_mask, read_volume
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What became of the scans.
+
+    Attributes:
+        scans: how many have an embedding.
+        failures: those that have none, and why.
+        notes: what a reader must know, in plain words.
+    """
+
+    scans: int
+    failures: tuple[Failure, ...]
+    notes: tuple[str, ...]
+
+
+def embed_sources(
+    sources: Sequence[Path],
+    weights: Path,
+    output: Path,
+    *,
+    work: Path | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Embedded:
+    """Write the embedding of every scan of the sources to one Parquet table.
+
+    A scan that cannot be used keeps its row, with an empty embedding and the reason.
+
+    Args:
+        sources: scan files, folders, tables or indexes of raw scans; or one packed store.
+        weights: run folder or weights folder.
+        output: the table.
+        work: where the preprocessed scans are kept and found again; None keeps none.
+        workers: processes that preprocess scans side by side.
+        progress: shown the course of the work.
+
+    Raises:
+        RunError: `output` exists.
+        ContractError: scans cannot be, or were not, preprocessed as the weights need.
+        TableError: a source cannot be read.
+        WeightsError: the weights cannot be loaded.
+    """
+    if output.exists():
+        raise RunError("exists already", "remove it, or choose another -o", output)
+    card, encoder = read_card(weights), load_encoder(weights)
+    progress = progress or SilentProgress()
+    if is_store(sources):
+        return _embed_packed(sources[0], card, encoder, output, progress)
+    config, notes = preprocessing_of(card)
+    with _folder(work) as folder:
+        frame = gather_index(sources, folder / "sources.parquet", progress)
+        done = preprocess_index(frame, folder, config, workers, progress)
+        table = _with_reasons(frame, read_index(folder / "index.parquet"), done.failures)
+        features = _embed_prepared(table, folder, card, encoder, progress)
+    contract = contract_of(config).fingerprint()
+    write_embeddings(output, table, features, card.weights_sha256, contract)
+    return Embedded(int(table["reason"].isna().sum()), done.failures, notes)
+
+
+def preprocessing_of(card: Card) -> tuple[PreprocessConfig, tuple[str, ...]]:
+    """The preprocessing a model needs, from its card; with a note where the card does not say.
+
+    Raises:
+        ContractError: this version of neurofm no longer preprocesses as the model needs.
+    """
+    if card.recipe is None:
+        config = PreprocessConfig()
+        note = "The weights do not say how their scans were preprocessed: neurofm's defaults used."
+    else:
+        config, note = check_recipe(dict(card.recipe), "card.json").preprocess, ""
+    if card.contract is not None:
+        require_same(contract_of(config), check_section(Contract, card.contract, "card.json"))
+    return config, (note,) if note else ()
+
+
+def _embed_packed(
+    folder: Path, card: Card, encoder: nn.Module, output: Path, progress: Progress
+) -> Embedded:
+    store = open_store(folder)
+    if abs(store.spacing_mm - card.spacing_mm) > 1e-6:
+        raise ContractError(
+            f"the store is at {store.spacing_mm:g} mm, the weights need {card.spacing_mm:g} mm",
+            f"pack with store.spacing_mm={card.spacing_mm:g}",
+            folder,
+        )
+    if card.contract is not None:
+        require_same(store.contract, check_section(Contract, card.contract, "card.json"))
+    features = embed_store(encoder, store, range(len(store)), "Encoding", progress)
+    frame = store.index.assign(reason=None)
+    write_embeddings(output, frame, features, card.weights_sha256, store.contract.fingerprint())
+    return Embedded(len(frame), (), ())
+
+
+def _with_reasons(
+    frame: pd.DataFrame, prepared: pd.DataFrame, failures: tuple[Failure, ...]
+) -> pd.DataFrame:
+    """Every scan of the sources with its preprocessed image, or with the reason it is unusable."""
+    places = ["image_path", "brain_mask_path", "verdict"]
+    raw = frame.drop(columns=places, errors="ignore")
+    found = prepared[["scan_id", *places]]
+    table = raw.merge(found, on="scan_id", how="left", validate="one_to_one")
+    reasons = {failure.path: failure.reason for failure in failures}
+    return table.assign(reason=table["path"].map(reasons))
+
+
+def _embed_prepared(
+    table: pd.DataFrame, folder: Path, card: Card, encoder: nn.Module, progress: Progress
+) -> Float[np.ndarray, "scans features"]:
+    features = np.full((len(table), card.features), np.nan, dtype=np.float32)
+    usable = np.flatnonzero(table["reason"].isna())
+    if len(usable):
+        progress.start("Encoding", len(usable), "scans")
+        batches = _batches(table.iloc[usable], folder, card.spacing_mm, progress)
+        features[usable] = encode(encoder, batches, choose_device())
+        progress.finish()
+    return features
+
+
+def _batches(
+    rows: pd.DataFrame, folder: Path, spacing_mm: float, progress: Progress
+) -> Iterator[Batch]:
+    paths = zip(rows["image_path"], rows["brain_mask_path"], participant_keys(rows), strict=True)
+    for image_path, mask_path, key in paths:
+        image = read_volume(folder / str(image_path)).volume
+        mask = read_mask(folder / str(mask_path))
+        images, masks = model_input(image, mask, spacing_mm)
+        yield Batch(images, masks, (-1,), (str(key),), 0)
+        progress.advance()
+
+
+@contextmanager
+def _folder(work: Path | None) -> Iterator[Path]:
+    if work is not None:
+        work.mkdir(parents=True, exist_ok=True)
+        yield work
+        return
+    with tempfile.TemporaryDirectory(prefix="neurofm-embed-") as name:
+        yield Path(name)

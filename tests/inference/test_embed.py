@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from neurofm.commands.embed import embed
+from neurofm.config.preparation import StoreConfig
+from neurofm.config.recipe import Recipe, check_recipe
+from neurofm.errors import ContractError, RunError
+from neurofm.inference.embed import embed_sources, preprocessing_of
+from neurofm.models.card import Card
+from neurofm.models.encoder import build_encoder
+from neurofm.models.weights import save_weights
+from neurofm.preprocess.contract import Contract, contract_of
+from neurofm.store.packing import pack
+
+RECIPE = check_recipe(
+    {
+        "name": "tiny",
+        "preprocess": {"spacing_mm": 3},
+        "store": {"spacing_mm": 6},
+        "encoder": {"widths": [4, 8, 8, 16]},
+    },
+    where="a test",
+)
+
+
+def card(contract: Contract, recipe: Recipe | None = RECIPE, spacing_mm: float = 6.0) -> Card:
+    return Card(
+        encoder=RECIPE.encoder,
+        features=16,
+        spacing_mm=spacing_mm,
+        contract=contract.model_dump(mode="json"),
+        contract_fingerprint=contract.fingerprint(),
+        recipe=None if recipe is None else recipe.model_dump(mode="json"),
+    )
+
+
+def write_weights(folder: Path, of: Card) -> Path:
+    state = build_encoder(RECIPE.encoder, seed=1).state_dict()
+    save_weights(folder, {f"encoder.{name}": tensor for name, tensor in state.items()}, of)
+    return folder
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    return write_weights(tmp_path / "weights", card(contract_of(RECIPE.preprocess)))
+
+
+def test_a_packed_store_needs_no_preprocessing(fake: SimpleNamespace, tmp_path: Path) -> None:
+    pack(fake.write(tmp_path / "derivatives", 4), tmp_path / "store", StoreConfig(spacing_mm=6.0))
+    weights = write_weights(tmp_path / "weights", card(fake.contract()))
+    done = embed_sources([tmp_path / "store"], weights, tmp_path / "e.parquet")
+    table = pd.read_parquet(tmp_path / "e.parquet")
+    assert done.scans == len(table) == 4
+    assert np.isfinite(np.stack(table["embedding"].to_list())).all()
+    assert table["contract"].eq(fake.contract().fingerprint()).all()
+
+
+def test_a_store_of_another_contract_or_grid_is_refused(
+    fake: SimpleNamespace, tmp_path: Path
+) -> None:
+    pack(fake.write(tmp_path / "derivatives", 2), tmp_path / "store", StoreConfig(spacing_mm=6.0))
+    other = write_weights(tmp_path / "other", card(fake.contract("another template")))
+    with pytest.raises(ContractError, match="preprocessed differently"):
+        embed_sources([tmp_path / "store"], other, tmp_path / "e.parquet")
+    finer = write_weights(tmp_path / "finer", card(fake.contract(), spacing_mm=3.0))
+    with pytest.raises(ContractError, match="the weights need 3 mm"):
+        embed_sources([tmp_path / "store"], finer, tmp_path / "e.parquet")
+    assert not (tmp_path / "e.parquet").exists()
+
+
+def test_unusable_scans_are_rows_with_a_reason_and_the_command_says_so(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = gzip.compress(np.random.default_rng(0).bytes(5000))
+    (tmp_path / "cut.nii.gz").write_bytes(whole[:2000])
+    (tmp_path / "empty.nii.gz").write_bytes(b"")
+    scans = [tmp_path / "cut.nii.gz", tmp_path / "empty.nii.gz"]
+    assert embed(scans, weights=weights, output=tmp_path / "e.parquet", workers=0) == 1
+    table = pd.read_parquet(tmp_path / "e.parquet")
+    assert len(table) == 2
+    assert table["embedding"].isna().all()
+    assert table["reason"].str.len().gt(10).all()
+    printed = capsys.readouterr()
+    assert "cut.nii.gz" in printed.err
+    assert "empty.nii.gz" in printed.err
+    assert "0 scans embedded" in printed.out
+
+
+def test_an_existing_table_is_not_overwritten(weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "e.parquet").write_bytes(b"mine")
+    with pytest.raises(RunError, match="exists already"):
+        embed_sources([tmp_path], weights, tmp_path / "e.parquet")
+    assert (tmp_path / "e.parquet").read_bytes() == b"mine"
+
+
+def test_preprocessing_is_that_of_the_card() -> None:
+    config, notes = preprocessing_of(card(contract_of(RECIPE.preprocess)))
+    assert config == RECIPE.preprocess
+    assert notes == ()
+
+
+def test_weights_that_do_not_say_get_the_defaults_with_a_note() -> None:
+    of = card(contract_of(RECIPE.preprocess)).model_copy(update={"recipe": None, "contract": None})
+    config, notes = preprocessing_of(of)
+    assert config == Recipe(name="x").preprocess
+    assert "do not say" in notes[0]
+
+
+def test_a_contract_this_version_no_longer_keeps_is_refused(fake: SimpleNamespace) -> None:
+    with pytest.raises(ContractError, match="preprocessed differently"):
+        preprocessing_of(card(fake.contract("old")))
+
+
+@pytest.mark.slow
+def test_a_raw_scan_has_the_embedding_it_would_have_from_a_store(
+    weights: Path, shared: Path, tmp_path: Path
+) -> None:
+    scan = next(iter(sorted((shared / "scans" / "ixi10" / "T1").iterdir())))
+    work = tmp_path / "work"
+    done = embed_sources([scan], weights, tmp_path / "raw.parquet", work=work, workers=0)
+    assert (done.scans, done.failures) == (1, ())
+    pack(work, tmp_path / "store", StoreConfig(spacing_mm=6.0))
+    embed_sources([tmp_path / "store"], weights, tmp_path / "packed.parquet")
+    raw, packed = (
+        pd.read_parquet(tmp_path / f"{name}.parquet")["embedding"][0] for name in ("raw", "packed")
+    )
+    assert raw == pytest.approx(packed, rel=1e-3, abs=1e-4)
