@@ -98,7 +98,7 @@ def judge(
         "csf_ml": float(counts[CSF]),
         "gm_ml": float(counts[GREY]),
         "wm_ml": float(counts[WHITE]),
-        "correlation": _correlation(image, template, brain),
+        "correlation": _correlation(image, brain, template),
         "overlap": dice(brain, np.asarray(template.brain.array, dtype=bool)),
         "rotation_degrees": _rotation_degrees(linear),
         "centre_offset_mm": _centre_offset_mm(brain, template.brain),
