@@ -12,9 +12,9 @@ from neurofm.cohorts.index import participant_keys, read_index, write_index
 from neurofm.config.preparation import StoreConfig
 from neurofm.config.recipe import Recipe, check_recipe
 from neurofm.errors import ContractError, LeakageError, RunError
-from neurofm.evaluation.embeddings import embed_store, read_embeddings, write_embeddings
 from neurofm.evaluation.protocol import evaluate
 from neurofm.models.card import Card
+from neurofm.models.embeddings import embed_store, read_embeddings
 from neurofm.models.encoder import build_encoder
 from neurofm.models.weights import hash_participants, load_encoder, save_weights
 from neurofm.progress import SilentProgress
@@ -138,20 +138,9 @@ def test_the_frozen_encoder_stays_frozen(store: Store, tmp_path: Path) -> None:
     encoder = load_encoder(make_weights(tmp_path / "weights", store))
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
     rows = list(range(len(store)))
-    together = embed_store(encoder, store, rows, "all", SilentProgress())
+    together = embed_store(encoder, store, rows, "cpu", SilentProgress())
     alone = np.concatenate(
-        [embed_store(encoder, store, [row], "one", SilentProgress()) for row in rows]
+        [embed_store(encoder, store, [row], "cpu", SilentProgress()) for row in rows]
     )
     assert together == pytest.approx(alone, abs=1e-5)
     assert all(torch.equal(before[name], tensor) for name, tensor in encoder.state_dict().items())
-
-
-def test_an_embedding_table_comes_back_without_scans_that_have_none(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"scan_id": ["a", "b"], "path": ["/x", "/y"], "sex": ["F", None]})
-    features = np.array([[1.0, 2.0], [np.nan, np.nan]])
-    write_embeddings(tmp_path / "e.parquet", frame, features, "model", "contract")
-    labels, embeddings = read_embeddings(tmp_path / "e.parquet")
-    assert labels["scan_id"].tolist() == ["a"]
-    assert "path" not in labels
-    assert embeddings.tolist() == [[1.0, 2.0]]
-    assert embeddings.dtype == np.float32

@@ -119,6 +119,7 @@ def test_a_contract_this_version_no_longer_keeps_is_refused(fake: SimpleNamespac
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit.load:DeprecationWarning")  # made by deepbet
 def test_a_raw_scan_has_the_embedding_it_would_have_from_a_store(
     weights: Path, shared: Path, tmp_path: Path
 ) -> None:

@@ -9,7 +9,6 @@ import pandas as pd
 from neurofm.config.recipe import Recipe
 from neurofm.errors import RunError
 from neurofm.evaluation.baselines import PRETRAINED, RANDOM, Model
-from neurofm.evaluation.embeddings import embed_store, write_embeddings
 from neurofm.evaluation.opening import Opened, open_evaluation
 from neurofm.evaluation.probing import probe_tasks
 from neurofm.evaluation.record import (
@@ -25,8 +24,10 @@ from neurofm.evaluation.record import (
 )
 from neurofm.evaluation.results import Tables, tabulate
 from neurofm.files import atomic_path, only_writer
+from neurofm.models.embeddings import embed_store, write_embeddings
 from neurofm.progress import Progress, SilentProgress
 from neurofm.store.reader import Store
+from neurofm.training.device import choose_device
 from neurofm.versions import software_record
 
 
@@ -67,12 +68,11 @@ def evaluate(
 
 def _evaluate(opened: Opened, store: Store, folder: Path, progress: Progress) -> EvaluationRecord:
     recipe, frame = opened.recipe, opened.frame
-    features = embed_store(opened.encoder, store, opened.rows, "Encoding", progress)
+    device = choose_device()
+    features = embed_store(opened.encoder, store, opened.rows, device, progress)
     write_embeddings(folder / EMBEDDINGS, frame, features, opened.model, opened.contract)
     random = tuple(
-        embed_store(
-            opened.random_encoder(repeat), store, opened.rows, f"Random encoder {repeat}", progress
-        )
+        embed_store(opened.random_encoder(repeat), store, opened.rows, device, progress)
         for repeat in range(recipe.evaluation.seeds)
     )
     encoders = [Model(PRETRAINED, (features,)), Model(RANDOM, random)]

@@ -20,9 +20,9 @@ from neurofm.config.recipe import check_recipe, check_section
 from neurofm.data.batch import Batch
 from neurofm.data.prepare import model_input
 from neurofm.errors import ContractError, RunError
-from neurofm.evaluation.embeddings import embed_store, write_embeddings
 from neurofm.inference.sources import gather_index, is_store
 from neurofm.models.card import Card, read_card
+from neurofm.models.embeddings import embed_store, write_embeddings
 from neurofm.models.encoding import encode
 from neurofm.models.weights import load_encoder
 from neurofm.preprocess.batch import preprocess_index
@@ -120,8 +120,8 @@ def _embed_packed(
         )
     if card.contract is not None:
         require_same(store.contract, check_section(Contract, card.contract, "card.json"))
-    features = embed_store(encoder, store, range(len(store)), "Encoding", progress)
-    frame = store.index.assign(reason=None)
+    features = embed_store(encoder, store, range(len(store)), choose_device(), progress)
+    frame = store.index.assign(reason=pd.Series(pd.NA, store.index.index, dtype="string"))
     write_embeddings(output, frame, features, card.weights_sha256, store.contract.fingerprint())
     return Embedded(len(frame), (), ())
 
@@ -135,7 +135,7 @@ def _with_reasons(
     found = prepared[["scan_id", *places]]
     table = raw.merge(found, on="scan_id", how="left", validate="one_to_one")
     reasons = {failure.path: failure.reason for failure in failures}
-    return table.assign(reason=table["path"].map(reasons))
+    return table.assign(reason=table["path"].map(reasons).astype("string"))
 
 
 def _embed_prepared(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from jaxtyping import Float
 from torch import nn
 
@@ -19,7 +20,6 @@ from neurofm.files import atomic_path
 from neurofm.models.encoding import encode
 from neurofm.progress import Progress
 from neurofm.store.reader import Store
-from neurofm.training.device import choose_device
 
 _BATCH_VOXELS = 8_000_000  # scans in one pass: one at 1 mm, 39 at 3 mm
 # Columns that say where a scan lies or how it is stored; they stay behind.
@@ -30,7 +30,11 @@ _NOT_LABELS = (
 
 
 def embed_store(
-    encoder: nn.Module, store: Store, rows: Sequence[int], what: str, progress: Progress
+    encoder: nn.Module,
+    store: Store,
+    rows: Sequence[int],
+    device: torch.device | str,
+    progress: Progress,
 ) -> Float[np.ndarray, "scans features"]:
     """Features of some rows of a store, in their order, by a frozen encoder.
 
@@ -39,7 +43,7 @@ def embed_store(
             mode, so its batch norm keeps the statistics of pre-training.
         store: an open store.
         rows: rows of the store.
-        what: what the progress bar calls the work.
+        device: where to compute.
         progress: advanced by one for each scan.
 
     Returns:
@@ -47,9 +51,9 @@ def embed_store(
     """
     size = max(1, _BATCH_VOXELS // int(np.prod(store.shape)))
     batches = [list(rows[start : start + size]) for start in range(0, len(rows), size)]
-    progress.start(what, len(rows), "scans")
+    progress.start("Encoding", len(rows), "scans")
     loaded = _counted(ScanLoader(store).batches(batches), progress)
-    features = encode(encoder, loaded, choose_device())
+    features = encode(encoder, loaded, device)
     progress.finish()
     return np.asarray(features)
 
