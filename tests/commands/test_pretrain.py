@@ -58,6 +58,7 @@ def _wait_for_lines(place: Path, run: str, count: int) -> None:
     raise TimeoutError
 
 
+@pytest.mark.slow
 def test_a_run_killed_twice_and_stopped_once_logs_what_an_untouched_run_logs(place: Path) -> None:
     untouched = _start(place, "whole")
     for count in (2, 12):

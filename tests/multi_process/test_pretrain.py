@@ -52,6 +52,7 @@ def runs(fake: SimpleNamespace, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_run_of_one(runs: Path) -> None:
     one, two = (read_log(runs / name) for name in ("one", "two"))
     assert [(row["kind"], row["step"]) for row in one] == [
