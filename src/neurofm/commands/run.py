@@ -35,8 +35,8 @@ def run(
     workers
         Processes that preprocess scans side by side.
     """
+    from neurofm.commands.cohort_table import cohort_table
     from neurofm.commands.evaluate import print_results
-    from neurofm.commands.index import print_summary
     from neurofm.workflow import run_recipe
 
     effective = load_recipe(recipe, overrides)
@@ -45,7 +45,7 @@ def run(
             "the recipe has no phantoms and no --source was given", "add --source FOLDER", recipe
         )
     done = run_recipe(effective, source, output, workers, BarProgress())
-    print_summary(done.indexed)
+    out.print(cohort_table(done.indexed))
     for failure in done.failures:
         err.print(f"{failure.path}: {failure.reason}", markup=False, soft_wrap=True)
     print_results(done.evaluation)

@@ -1,0 +1,87 @@
+"""From simulated heads to the report by the command line, small enough for every test run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+SMALL = (
+    "phantom.participants=20",
+    "phantom.spacing_mm=6",
+    "preprocess.spacing_mm=6",
+    "views.min_crop_mm=[60,80,80]",
+    "encoder.widths=[4,4,8,8]",
+    "training.epochs=2",
+    "training.batch_size=4",
+    "evaluation.folds=2",
+    "evaluation.seeds=2",
+    "evaluation.bootstrap_samples=100",
+)
+
+
+def neurofm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "neurofm", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("path") / "out"
+    done = neurofm("run", "demo", *SMALL, "-o", str(folder))
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def test_the_command_ends_with_the_table_and_the_path_of_the_report(
+    finished: tuple[Path, str],
+) -> None:
+    folder, printed = finished
+    page = folder / "evaluation" / "report.html"
+    assert page.is_file()
+    assert printed.rstrip().endswith(f"Report: {page.resolve()}")
+    assert "age_years" in printed
+
+
+def test_nobody_is_on_both_sides_of_pre_training(finished: tuple[Path, str]) -> None:
+    index = pd.read_parquet(finished[0] / "index.parquet")
+    assert set(index["split"]) == {"pretrain", "held-out"}
+    assert (index.groupby("participant_id")["split"].nunique() == 1).all()
+    predicted = pd.read_parquet(finished[0] / "evaluation" / "predictions.parquet")
+    held_out = index.loc[index["split"] == "held-out", "scan_id"]
+    assert set(predicted["scan_id"]) <= set(held_out)
+
+
+def test_the_loss_is_logged_for_every_epoch(finished: tuple[Path, str]) -> None:
+    lines = (finished[0] / "run" / "log.jsonl").read_text().splitlines()
+    epochs = {json.loads(line)["epoch"] for line in lines}
+    assert len(epochs) == 2
+
+
+def test_the_same_command_again_only_finds_its_work_done(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    weights = (folder / "run" / "weights.safetensors").read_bytes()
+    again = neurofm("run", "demo", *SMALL, "-o", str(folder))
+    assert again.returncode == 0, again.stderr
+    assert (folder / "run" / "weights.safetensors").read_bytes() == weights
+
+
+def test_another_recipe_in_the_same_folder_is_refused(finished: tuple[Path, str]) -> None:
+    other = neurofm("run", "demo", *SMALL, "seed=1", "-o", str(finished[0]))
+    assert other.returncode == 2
+    assert "another recipe" in other.stderr
+
+
+def test_a_raw_scan_becomes_an_embedding(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    scan = sorted((folder / "phantoms").rglob("*_T1w.nii.gz"))[0]
+    table = folder / "one.parquet"
+    done = neurofm("embed", str(scan), "--weights", str(folder / "run"), "-o", str(table))
+    assert done.returncode == 0, done.stderr
+    rows = pd.read_parquet(table)
+    assert len(rows) == 1
+    assert len(rows["embedding"][0]) == 8
