@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from neurofm.errors import MissingDependencyError, ScanError
+from neurofm.preprocess.resampling import crop_around
 from neurofm.volumes.volume import Volume
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ def stripped_brain(scan: Volume) -> npt.NDArray[np.bool_] | None:
     low, high = STRIPPED_BOUNDS_ML
     if not low <= foreground.sum() * scan.voxel_ml <= high:
         return None
-    brain = np.asarray(ndimage.binary_fill_holes(largest_component(foreground)))
+    box = crop_around(foreground, (1, 1, 1))
+    brain = np.zeros_like(foreground)
+    brain[box] = ndimage.binary_fill_holes(largest_component(foreground[box]))
     return brain if brain.sum() * scan.voxel_ml >= low else None
 
 

@@ -15,13 +15,12 @@ from neurofm.volumes.volume import Volume
 
 Verdict = Literal["pass", "look", "fail"]
 
-# Gyri differ from person to person; the correlation is taken between blocks of this size.
-_BLOCK_MM = 6.0
-
 # A living adult's intracranial volume lies well inside (FAULTS 69).
 BRAIN_BOUNDS_ML = (600.0, 2200.0)
-# Smoothing, as a Gaussian's standard deviation, before scan and template are compared.
+# Smoothing, as a Gaussian's standard deviation, before scan and template are compared, and the
+# distance of the voxels that are taken for it.
 _COMPARED_AT_MM = 5.0
+_COMPARED_EVERY_MM = 3.0
 
 
 @dataclass(frozen=True)
@@ -131,11 +130,16 @@ def _correlation(
     template: TemplateSpace,
 ) -> float:
     """Correlation of the smoothed brains over both; smoothing leaves what all brains share."""
-    sigma = _COMPARED_AT_MM / template.image.spacing_mm[0]
-    inside = brain | np.asarray(template.brain.array, dtype=bool)
+    spacing_mm = template.image.spacing_mm[0]
+    step = max(1, round(_COMPARED_EVERY_MM / spacing_mm))
+    every = (slice(None, None, step),) * 3
+    image, brain = image[every], brain[every]
+    model = template.image.array[every].astype(np.float32)
+    inside = brain | np.asarray(template.brain.array[every], dtype=bool)
+    sigma = _COMPARED_AT_MM / (step * spacing_mm)
     top = np.percentile(image[brain], 99.5) if brain.any() else 0.0
     first = ndimage.gaussian_filter(np.clip(image, 0, top) * brain, sigma)[inside]
-    second = ndimage.gaussian_filter(template.image.array.astype(np.float32), sigma)[inside]
+    second = ndimage.gaussian_filter(model, sigma)[inside]
     if first.std() == 0 or second.std() == 0:
         return 0.0
     return float(np.corrcoef(first, second)[0, 1])
@@ -153,5 +157,14 @@ def _rotation_degrees(linear: npt.NDArray[np.float64]) -> float:
 def _centre_offset_mm(brain: npt.NDArray[np.bool_], template: Volume) -> float:
     if not brain.any():
         return float("inf")
-    centres = [np.argwhere(mask).mean(axis=0) for mask in (brain, template.array)]
+    centres = [_centre(mask) for mask in (brain, np.asarray(template.array, dtype=bool))]
     return float(np.linalg.norm(template.affine[:3, :3] @ (centres[0] - centres[1])))
+
+
+def _centre(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """The mean index of the true voxels, from their counts along each axis."""
+    centre = []
+    for axis in range(3):
+        counts = mask.sum(axis=tuple({0, 1, 2} - {axis}))
+        centre.append(float(counts @ np.arange(len(counts))) / float(counts.sum()))
+    return np.array(centre)
