@@ -58,17 +58,11 @@ class PreprocessConfig(Section):
         ge=1,
         le=8,
     )
-    bias_field_shrink: int = knob(
-        2,
-        "-",
-        "N4 takes every n-th voxel of that grid (the paper: 3 at full resolution).",
-        ge=1,
-        le=4,
-    )
+    bias_field_shrink: int = knob(3, "-", "N4 shrink factor on that grid (paper: 3).", ge=1, le=4)
     registration_spacing_mm: float = knob(
         2.0,
         "mm",
-        "Finest level of the registration; finer moves no voxel by a millimetre.",
+        "Finest level of the registration; within a millimetre of full resolution, in a fraction.",
         ge=1,
         le=4,
     )

@@ -4,46 +4,35 @@ from __future__ import annotations
 
 import numpy as np
 
-from neurofm.preprocess.n4 import fit_log_field
-from neurofm.preprocess.resampling import coarsen
+from neurofm.preprocess.ants_images import ants_module, to_ants
+from neurofm.preprocess.resampling import coarsen, refine
 from neurofm.volumes.volume import Volume
 
 
 def correct_bias(scan: Volume, mask: Volume, spacing_mm: float, shrink: int) -> Volume:
     """Divide a scan by its bias field, fitted inside the brain on a coarse grid.
 
-    The field is a spline, so it is fitted on every `shrink`-th voxel of the scan at `spacing_mm`
-    and evaluated exactly at the scan's own voxels. Its logarithm has mean zero over the fit.
+    N4 (Tustison et al. 2010) runs on the scan at `spacing_mm`; the logarithm of its smooth field
+    is interpolated to the scan's own voxels. The field has mean one (in the log) in the brain.
 
     Args:
         scan: intensities, none negative inside the brain.
-        mask: the brain, on the same grid; above one half is inside.
+        mask: the brain, on the same grid.
         spacing_mm: grid of the fit; axes coarser than this keep their voxels.
-        shrink: further subsampling of that grid; less where the scan itself is coarser.
+        shrink: N4's further subsampling of that grid; less where the scan itself is coarser.
     """
     coarse = coarsen(scan, spacing_mm)
-    covered = coarsen(mask, spacing_mm).array.astype(np.float32) > 0.5
-    steps = [max(1, round(spacing_mm * shrink / own)) for own in coarse.spacing_mm]
-    sparse = tuple(slice(None, None, step) for step in steps)
-    values = coarse.array[sparse].astype(np.float64)
-    inside = covered[sparse] & (values > 0)
-    # Places are in mm from the centre of the scan's first voxel; a coarse voxel holds several.
-    fine = [
-        np.arange(count, dtype=np.float64) * own
-        for count, own in zip(scan.shape, scan.spacing_mm, strict=True)
-    ]
-    first = [(wide - own) / 2 for wide, own in zip(coarse.spacing_mm, scan.spacing_mm, strict=True)]
-    x, y, z = (
-        start + np.arange(count) * (step * wide)
-        for start, count, step, wide in zip(
-            first, values.shape, steps, coarse.spacing_mm, strict=True
-        )
+    covered = coarsen(Volume(mask.array.astype(np.float32), mask.affine), spacing_mm)
+    inside = covered.array.astype(np.float32) > 0.5
+    positive = np.maximum(coarse.array.astype(np.float32), 0)
+    inside &= positive > 0
+    field = ants_module().n4_bias_field_correction(
+        to_ants(Volume(positive, coarse.affine)),
+        mask=to_ants(Volume(inside.astype(np.float32), coarse.affine)),
+        shrink_factor=max(1, round(spacing_mm * shrink / float(np.mean(coarse.spacing_mm)))),
+        return_bias_field=True,
     )
-    box = [
-        max(float(ends[-1]), float(places[-1]))
-        for ends, places in zip(fine, (x, y, z), strict=True)
-    ]
-    field = fit_log_field(values, inside, (x, y, z), (box[0], box[1], box[2]))
-    mean = float(field.at(x, y, z)[inside].mean())
-    factor = np.exp(mean - field.at(fine[0], fine[1], fine[2])).astype(np.float32)
-    return Volume(scan.array.astype(np.float32) * factor, scan.affine)
+    log_field = np.log(np.maximum(field.numpy(), 1e-3))
+    log_field -= log_field[inside].mean()
+    fine = refine(Volume(log_field, coarse.affine), scan)
+    return Volume(scan.array / np.exp(fine), scan.affine)

@@ -109,7 +109,7 @@ def _steps(config: PreprocessConfig) -> tuple[Step, ...]:
         ),
         Step(
             name="registration",
-            method=config.transform,
+            method=f"ants-{config.transform}",
             version=1,
             parameters={"spacing_mm": config.registration_spacing_mm},
         ),

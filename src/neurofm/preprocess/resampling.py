@@ -63,6 +63,21 @@ def coarsen(volume: Volume, spacing_mm: float) -> Volume:
     return Volume(np.ascontiguousarray(array, dtype=np.float32), affine)
 
 
+def refine(coarse: Volume, fine: Volume) -> npt.NDArray[np.float32]:
+    """The values of `coarse`, made by `coarsen`, at the voxels of the volume it was made from."""
+    to_coarse = np.linalg.inv(coarse.affine) @ fine.affine
+    x, y, z = (
+        _interpolation_matrix(
+            to_coarse[axis, axis] * np.arange(fine.shape[axis]) + to_coarse[axis, 3],
+            coarse.shape[axis],
+        )
+        for axis in range(3)
+    )
+    array = np.einsum("xyz,kz->xyk", coarse.array.astype(np.float32), z, optimize=True)
+    array = np.einsum("xyz,jy->xjz", array, y, optimize=True)
+    return np.ascontiguousarray(np.tensordot(x, array, axes=(1, 0)), dtype=np.float32)
+
+
 def crop_around(
     mask: npt.NDArray[np.bool_], margin_voxels: tuple[int, int, int]
 ) -> tuple[slice, slice, slice]:
