@@ -12,6 +12,7 @@ HERE = Path(__file__).parent
 
 
 def main() -> int:
+    """Run all benchmarks; the worst exit status of them."""
     worst = 0
     for script in sorted(HERE.glob("bench_*.py")):
         print(f"== {script.name}", flush=True)

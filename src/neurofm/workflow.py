@@ -71,9 +71,7 @@ def _run_stages(
     with stages.timed("index"):
         frame = _index(recipe, sources, folder, workers, progress)
     with stages.timed("preprocess"):
-        done = preprocess_index(
-            frame, folder / "derivatives", recipe.preprocess, workers, progress
-        )
+        done = preprocess_index(frame, folder / "derivatives", recipe.preprocess, workers, progress)
     if not done.finished + done.reused:
         raise RunError("no scan could be preprocessed", "see derivatives/failures.csv", folder)
     with stages.timed("pack"):
