@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -109,7 +110,10 @@ def _deepbet() -> BrainExtraction:
         )
     from deepbet import BrainExtraction
 
-    return BrainExtraction(no_gpu=True)
+    with warnings.catch_warnings():
+        # deepbet's networks are TorchScript files, which torch reads but calls a thing of the past.
+        warnings.filterwarnings("ignore", "`torch.jit.load` is", DeprecationWarning)
+        return BrainExtraction(no_gpu=True)
 
 
 def _extract(scan: Volume) -> npt.NDArray[np.bool_]:
