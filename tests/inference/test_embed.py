@@ -15,6 +15,7 @@ from neurofm.errors import ContractError, RunError
 from neurofm.inference.embed import embed_sources, preprocessing_of
 from neurofm.models.card import Card
 from neurofm.models.encoder import build_encoder
+from neurofm.models.released_model import released_contract
 from neurofm.models.weights import save_weights
 from neurofm.preprocess.contract import Contract, contract_of
 from neurofm.store.packing import pack
@@ -104,6 +105,14 @@ def test_preprocessing_is_that_of_the_card() -> None:
     config, notes = preprocessing_of(card(contract_of(RECIPE.preprocess)))
     assert config == RECIPE.preprocess
     assert notes == ()
+
+
+def test_another_preprocessing_goes_on_only_when_asked_and_says_so() -> None:
+    of = card(released_contract())
+    with pytest.raises(ContractError, match="step 'bias-field'.*--allow-other-preprocessing"):
+        preprocessing_of(of)
+    _, notes = preprocessing_of(of, allow_other_contract=True)
+    assert "step 'bias-field'" in notes[0]
 
 
 def test_weights_that_do_not_say_get_the_defaults_with_a_note() -> None:

@@ -19,6 +19,7 @@ def embed(
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     work: Path | None = None,
     workers: int = os.cpu_count() or 1,
+    allow_other_preprocessing: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Turn scans into embeddings, preprocessed as the weights need.
 
@@ -34,11 +35,19 @@ def embed(
         Keep the preprocessed scans here; the same command then continues.
     workers
         Processes that preprocess scans side by side.
+    allow_other_preprocessing
+        Go on where neurofm's steps are not the weights' own, as with imported weights.
     """
     from neurofm.inference.embed import embed_sources
 
     done = embed_sources(
-        source, weights, output, work=work, workers=workers, progress=BarProgress()
+        source,
+        weights,
+        output,
+        work=work,
+        workers=workers,
+        allow_other_contract=allow_other_preprocessing,
+        progress=BarProgress(),
     )
     for note in done.notes:
         err.print(f"Note: {note}", markup=False, soft_wrap=True)

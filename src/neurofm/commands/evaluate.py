@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from neurofm.commands.console import BarProgress, err, out
+from neurofm.commands.console import BarProgress
 from neurofm.config.recipe import load_recipe
 
 
@@ -18,6 +18,7 @@ def evaluate(
     weights: Path,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     allow_pretrain_overlap: Annotated[bool, Parameter(negative="")] = False,
+    allow_other_preprocessing: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Find out what a linear probe reads from the frozen embeddings of a store's held-out scans.
 
@@ -35,25 +36,17 @@ def evaluate(
         Folder for embeddings, predictions and results.
     allow_pretrain_overlap
         Evaluate participants the weights have seen, and say so in the results.
+    allow_other_preprocessing
+        Go on with scans preprocessed otherwise than the weights', and say so in the results.
     """
+    from neurofm.commands.result_tables import print_results
     from neurofm.evaluation.protocol import evaluate as run_protocol
     from neurofm.store.reader import open_store
 
     run_protocol(
         load_recipe(recipe, overrides), open_store(store), weights, output,
-        allow_overlap=allow_pretrain_overlap, progress=BarProgress(),
+        allow_overlap=allow_pretrain_overlap,
+        allow_other_contract=allow_other_preprocessing, progress=BarProgress(),
     )  # fmt: skip
     print_results(output)
     return 0
-
-
-def print_results(evaluation: Path) -> None:
-    """Print the headline metric of every task and model, and the warnings."""
-    from neurofm.reports.page import read_evaluation, tables_of
-    from neurofm.reports.terminal import headline
-
-    saved = read_evaluation(evaluation)
-    for table in tables_of(saved):
-        out.print(headline(table))
-    for warning in saved.record.warnings:
-        err.print(f"Warning: {warning}", markup=False, soft_wrap=True)

@@ -36,7 +36,8 @@ def run(
         Processes that preprocess scans side by side.
     """
     from neurofm.commands.cohort_table import cohort_table
-    from neurofm.commands.evaluate import print_results
+    from neurofm.commands.result_tables import print_results
+    from neurofm.training.stopping import RunStoppedError
     from neurofm.workflow import run_recipe
 
     effective = load_recipe(recipe, overrides)
@@ -44,7 +45,11 @@ def run(
         raise ConfigError(
             "the recipe has no phantoms and no --source was given", "add --source FOLDER", recipe
         )
-    done = run_recipe(effective, source, output, workers, BarProgress())
+    try:
+        done = run_recipe(effective, source, output, workers, BarProgress())
+    except RunStoppedError as stopped:
+        err.print(str(stopped), markup=False, soft_wrap=True)
+        return 75
     out.print(cohort_table(done.indexed))
     for failure in done.failures:
         err.print(f"{failure.path}: {failure.reason}", markup=False, soft_wrap=True)

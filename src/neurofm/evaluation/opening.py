@@ -60,7 +60,9 @@ class Opened:
         return build_encoder(self.card.encoder, seed).eval()
 
 
-def open_evaluation(recipe: Recipe, store: Store, weights: Path, allow_overlap: bool) -> Opened:
+def open_evaluation(
+    recipe: Recipe, store: Store, weights: Path, allow_overlap: bool, allow_other_contract: bool
+) -> Opened:
     """Check store and weights against each other and choose the scans.
 
     Raises:
@@ -69,7 +71,7 @@ def open_evaluation(recipe: Recipe, store: Store, weights: Path, allow_overlap: 
         RunError: the store has no scan to evaluate.
     """
     card = load_weights(weights).card
-    warnings = _check_contract(store, card)
+    warnings = _check_contract(store, card, allow_other_contract)
     held_out = _held_out(store.index)
     which: Literal["held-out", "all"] = "held-out" if held_out.any() else "all"
     frame = store.index[held_out] if which == "held-out" else store.index
@@ -102,7 +104,7 @@ def _held_out(index: pd.DataFrame) -> pd.Series:
     return index["split"].isin(_HELD_OUT)
 
 
-def _check_contract(store: Store, card: Card) -> tuple[str, ...]:
+def _check_contract(store: Store, card: Card, allow_other: bool) -> tuple[str, ...]:
     if abs(card.spacing_mm - store.spacing_mm) > 1e-6:
         raise ContractError(
             f"the store is at {store.spacing_mm:g} mm, the weights were made at "
@@ -111,8 +113,8 @@ def _check_contract(store: Store, card: Card) -> tuple[str, ...]:
         )
     if card.contract is None:
         return ("The weights do not say how their scans were preprocessed; it was not compared.",)
-    require_same(store.contract, check_section(Contract, card.contract, "card.json"))
-    return ()
+    wanted = check_section(Contract, card.contract, "card.json")
+    return require_same(store.contract, wanted, allow_other)
 
 
 def _check_overlap(

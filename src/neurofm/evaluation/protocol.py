@@ -38,6 +38,7 @@ def evaluate(
     folder: Path,
     *,
     allow_overlap: bool = False,
+    allow_other_contract: bool = False,
     progress: Progress | None = None,
 ) -> EvaluationRecord:
     """Embed a store's held-out scans and find out what a linear probe reads from them.
@@ -52,6 +53,8 @@ def evaluate(
         weights: run folder or weights folder.
         folder: receives the results.
         allow_overlap: go on where participants were seen in pre-training, and say so.
+        allow_other_contract: go on where store and weights were preprocessed differently, and say
+            so.
         progress: shown the course of encoding and probing.
 
     Raises:
@@ -59,7 +62,7 @@ def evaluate(
         LeakageError: evaluated participants were seen in pre-training.
         RunError: nothing to evaluate, or the folder holds another evaluation.
     """
-    opened = open_evaluation(recipe, store, weights, allow_overlap)
+    opened = open_evaluation(recipe, store, weights, allow_overlap, allow_other_contract)
     with only_writer(folder):
         if (folder / RECORD).is_file():
             return _same_evaluation(folder, opened)

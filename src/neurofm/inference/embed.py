@@ -55,6 +55,7 @@ def embed_sources(
     *,
     work: Path | None = None,
     workers: int = 1,
+    allow_other_contract: bool = False,
     progress: Progress | None = None,
 ) -> Embedded:
     """Write the embedding of every scan of the sources to one Parquet table.
@@ -67,6 +68,8 @@ def embed_sources(
         output: the table.
         work: where the preprocessed scans are kept and found again; None keeps none.
         workers: processes that preprocess scans side by side.
+        allow_other_contract: go on where the preprocessing is not the model's, with a note; what
+            imported weights need, whose steps neurofm matches in kind but not in every tool.
         progress: shown the course of the work.
 
     Raises:
@@ -80,8 +83,15 @@ def embed_sources(
     card, encoder = read_card(weights), load_encoder(weights)
     progress = progress or SilentProgress()
     if is_store(sources):
-        return _embed_packed(sources[0], card, encoder, output, progress)
-    config, notes = preprocessing_of(card)
+        return _embed_packed(
+            sources[0],
+            card,
+            encoder,
+            output,
+            allow_other_contract=allow_other_contract,
+            progress=progress,
+        )
+    config, notes = preprocessing_of(card, allow_other_contract)
     with _folder(work) as folder:
         frame = gather_index(sources, folder / "sources.parquet", progress)
         done = preprocess_index(frame, folder, config, workers, progress)
@@ -92,24 +102,34 @@ def embed_sources(
     return Embedded(int(table["reason"].isna().sum()), done.failures, notes)
 
 
-def preprocessing_of(card: Card) -> tuple[PreprocessConfig, tuple[str, ...]]:
+def preprocessing_of(
+    card: Card, allow_other_contract: bool = False
+) -> tuple[PreprocessConfig, tuple[str, ...]]:
     """The preprocessing a model needs, from its card; with a note where the card does not say.
 
     Raises:
-        ContractError: this version of neurofm no longer preprocesses as the model needs.
+        ContractError: neurofm does not preprocess as the model needs, unless that is allowed.
     """
     if card.recipe is None:
         config = PreprocessConfig()
-        note = "The weights do not say how their scans were preprocessed: neurofm's defaults used."
     else:
-        config, note = check_recipe(dict(card.recipe), "card.json").preprocess, ""
-    if card.contract is not None:
-        require_same(contract_of(config), check_section(Contract, card.contract, "card.json"))
-    return config, (note,) if note else ()
+        config = check_recipe(dict(card.recipe), "card.json").preprocess
+    if card.contract is None:
+        return config, (
+            "The weights do not say how their scans were preprocessed: neurofm's defaults used.",
+        )
+    wanted = check_section(Contract, card.contract, "card.json")
+    return config, require_same(contract_of(config), wanted, allow_other_contract)
 
 
 def _embed_packed(
-    folder: Path, card: Card, encoder: nn.Module, output: Path, progress: Progress
+    folder: Path,
+    card: Card,
+    encoder: nn.Module,
+    output: Path,
+    *,
+    allow_other_contract: bool,
+    progress: Progress,
 ) -> Embedded:
     store = open_store(folder)
     if abs(store.spacing_mm - card.spacing_mm) > 1e-6:
@@ -118,12 +138,14 @@ def _embed_packed(
             f"pack with store.spacing_mm={card.spacing_mm:g}",
             folder,
         )
+    notes: tuple[str, ...] = ()
     if card.contract is not None:
-        require_same(store.contract, check_section(Contract, card.contract, "card.json"))
+        wanted = check_section(Contract, card.contract, "card.json")
+        notes = require_same(store.contract, wanted, allow_other_contract)
     features = embed_store(encoder, store, range(len(store)), choose_device(), progress)
     frame = store.index.assign(reason=pd.Series(pd.NA, store.index.index, dtype="string"))
     write_embeddings(output, frame, features, card.weights_sha256, store.contract.fingerprint())
-    return Embedded(len(frame), (), ())
+    return Embedded(len(frame), (), notes)
 
 
 def _with_reasons(

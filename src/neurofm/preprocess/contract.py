@@ -81,18 +81,22 @@ def read_contract(folder: Path) -> Contract:
     return check_section(Contract, read_json(path), path)
 
 
-def require_same(data: Contract, model: Contract) -> None:
-    """Refuse data of one contract for a model of another.
+def require_same(data: Contract, model: Contract, allow_other: bool = False) -> tuple[str, ...]:
+    """Refuse data of one contract for a model of another, or say in a note what differs.
 
     Raises:
-        ContractError: names the first thing that differs.
+        ContractError: names the first thing that differs, unless `allow_other`.
     """
     difference = difference_of(data, model)
-    if difference:
+    if not difference:
+        return ()
+    what = f"the scans were preprocessed differently from the model's: {difference}"
+    if not allow_other:
         raise ContractError(
-            f"the scans were preprocessed differently from the model's: {difference}",
-            "preprocess them with the model's own recipe",
+            what,
+            "preprocess them with the model's own recipe, or say --allow-other-preprocessing",
         )
+    return (what,)
 
 
 def _steps(config: PreprocessConfig) -> tuple[Step, ...]:
