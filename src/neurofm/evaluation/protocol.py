@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from neurofm.config.recipe import Recipe
 from neurofm.errors import RunError
@@ -79,7 +80,9 @@ def _evaluate(opened: Opened, store: Store, folder: Path, progress: Progress) ->
         for repeat in range(recipe.evaluation.seeds)
     )
     encoders = [Model(PRETRAINED, (features,)), Model(RANDOM, random)]
-    predictions, tasks = probe_tasks(frame, encoders, recipe.evaluation, recipe.seed, progress)
+    # Small problems: several threads only wait for each other, for minutes on a busy machine.
+    with threadpool_limits(1):
+        predictions, tasks = probe_tasks(frame, encoders, recipe.evaluation, recipe.seed, progress)
     tables = tabulate(predictions, tasks, recipe.evaluation, recipe.seed)
     _write_table(predictions, folder / PREDICTIONS)
     _write_table(tables.results, folder / RESULTS)
