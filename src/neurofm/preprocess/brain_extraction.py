@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -116,10 +118,24 @@ def _deepbet() -> BrainExtraction:
         return BrainExtraction(no_gpu=True)
 
 
+@contextlib.contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Sums inside the network depend on the number of threads, and so would the mask's edge."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _extract(scan: Volume) -> npt.NDArray[np.bool_]:
     network = _deepbet()
     try:
-        probability = network.run_model(np.array(scan.array, dtype=np.float32, order="C"))
+        with _one_torch_thread():
+            probability = network.run_model(np.array(scan.array, dtype=np.float32, order="C"))
         return np.asarray(network.postprocess(probability > 0.5)).astype(bool)
     except (AssertionError, ValueError, RuntimeError):
         # deepbet asserts or fails on an empty array where it sees no brain at all.

@@ -13,8 +13,6 @@ from neurofm.errors import ScanError
 from neurofm.preprocess.ants_images import ants_module, ras_matrix, to_ants
 from neurofm.volumes.volume import Volume
 
-_SEED = 1
-
 
 def register(
     brain: Volume, template: Volume, kind: Literal["rigid", "affine"]
@@ -39,7 +37,6 @@ def register(
             moving=to_ants(brain),
             type_of_transform="Rigid" if kind == "rigid" else "Affine",
             outprefix=str(Path(folder) / "to-template-"),
-            random_seed=_SEED,
             aff_random_sampling_rate=0.2,
             aff_iterations=(200, 100, 50),
             aff_shrink_factors=(4, 2, 1),

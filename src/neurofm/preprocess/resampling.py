@@ -50,32 +50,23 @@ def coarsen(volume: Volume, spacing_mm: float) -> Volume:
         return volume
     first = (factors - 1) / 2
     shape = np.maximum(1, np.round(np.array(volume.shape) / factors)).astype(int)
-    x, y, z = (
-        _interpolation_matrix(start + factor * np.arange(count), length)
-        for start, factor, count, length in zip(first, factors, shape, volume.shape, strict=True)
-    )
-    array = np.tensordot(x, _smooth_for(volume, spacing_mm), axes=(1, 0))
-    array = np.einsum("xyz,jy->xjz", array, y, optimize=True)
-    array = np.einsum("xyz,kz->xyk", array, z, optimize=True)
+    array = _smooth_for(volume, spacing_mm)
+    for axis in range(3):
+        array = _interpolated(array, first[axis] + factors[axis] * np.arange(shape[axis]), axis)
     affine = volume.affine.copy()
     affine[:3, :3] = volume.affine[:3, :3] * factors
     affine[:3, 3] = volume.affine[:3, :3] @ first + volume.affine[:3, 3]
-    return Volume(np.ascontiguousarray(array, dtype=np.float32), affine)
+    return Volume(np.ascontiguousarray(array), affine)
 
 
 def refine(coarse: Volume, fine: Volume) -> npt.NDArray[np.float32]:
     """The values of `coarse`, made by `coarsen`, at the voxels of the volume it was made from."""
     to_coarse = np.linalg.inv(coarse.affine) @ fine.affine
-    x, y, z = (
-        _interpolation_matrix(
-            to_coarse[axis, axis] * np.arange(fine.shape[axis]) + to_coarse[axis, 3],
-            coarse.shape[axis],
-        )
-        for axis in range(3)
-    )
-    array = np.einsum("xyz,kz->xyk", coarse.array.astype(np.float32), z, optimize=True)
-    array = np.einsum("xyz,jy->xjz", array, y, optimize=True)
-    return np.ascontiguousarray(np.tensordot(x, array, axes=(1, 0)), dtype=np.float32)
+    array = coarse.array.astype(np.float32)
+    for axis in range(3):
+        places = to_coarse[axis, axis] * np.arange(fine.shape[axis]) + to_coarse[axis, 3]
+        array = _interpolated(array, places, axis)
+    return array
 
 
 def crop_around(
@@ -106,16 +97,21 @@ def _smooth_for(volume: Volume, spacing_mm: float) -> npt.NDArray[np.float32]:
     return np.asarray(ndimage.gaussian_filter(array, sigmas, mode="nearest", truncate=3.0))
 
 
-def _interpolation_matrix(positions: Matrix, length: int) -> npt.NDArray[np.float32]:
-    """Rows that interpolate linearly between `length` samples; beyond the ends, the end."""
+def _interpolated(
+    array: npt.NDArray[np.float32], positions: Matrix, axis: int
+) -> npt.NDArray[np.float32]:
+    """Linear interpolation along one axis; beyond the ends, the end.
+
+    Plain sums and no matrix product: those give other last digits with other thread counts.
+    """
+    length = array.shape[axis]
     positions = np.clip(positions, 0, length - 1)
     below = np.minimum(np.floor(positions).astype(int), max(0, length - 2))
-    share = (positions - below).astype(np.float32)
-    matrix = np.zeros((len(positions), length), dtype=np.float32)
-    rows = np.arange(len(positions))
-    matrix[rows, below] = 1 - share
-    matrix[rows, np.minimum(below + 1, length - 1)] += share
-    return matrix
+    share = (
+        (positions - below).astype(np.float32).reshape([-1 if i == axis else 1 for i in range(3)])
+    )
+    above = np.minimum(below + 1, length - 1)
+    return np.asarray(array.take(below, axis) * (1 - share) + array.take(above, axis) * share)
 
 
 def _extent(occupied: npt.NDArray[np.bool_], margin: int) -> slice:

@@ -65,7 +65,8 @@ def _fit(values: Floats, prior: Floats) -> tuple[Floats, Floats]:
     for _ in range(_FIT_ROUNDS):
         posterior = _softmax(_log_gaussians(values, means, deviations) + np.log(prior))
         weight = posterior.sum(axis=1) + 1e-6
-        means = (posterior @ values) / weight
+        # einsum, because a threaded matrix product depends on the number of threads.
+        means = np.einsum("kv,v->k", posterior, values) / weight
         spread = (posterior * (values - means[:, None]) ** 2).sum(axis=1) / weight
         deviations = np.maximum(np.sqrt(spread), smallest)
     if not means[0] < means[1] < means[2]:
