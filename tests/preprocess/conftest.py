@@ -1,0 +1,56 @@
+"""A stripped scan made of the template: tilted, shaded, noisy, coarse; its truth is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy.spatial.transform import Rotation
+
+from neurofm.config import PreprocessConfig
+from neurofm.preprocess.resampling import resample
+from neurofm.volumes.grids import Grid
+from neurofm.volumes.nifti import write_volume
+from neurofm.volumes.template import packaged_template
+from neurofm.volumes.volume import Volume
+
+SPACING_MM = 4.0
+
+
+@pytest.fixture(scope="session")
+def to_template() -> npt.NDArray[np.float64]:
+    """The transform, scan mm -> template mm, that the simulated scan was made with."""
+    transform = np.eye(4)
+    transform[:3, :3] = Rotation.from_euler("xyz", (12, -5, 8), degrees=True).as_matrix()
+    transform[:3, 3] = (6, -9, 14)
+    return transform
+
+
+@pytest.fixture(scope="session")
+def known_scan(to_template: npt.NDArray[np.float64]) -> Volume:
+    from_template = np.linalg.inv(to_template)
+    affine = np.diag([SPACING_MM, SPACING_MM, SPACING_MM, 1.0])
+    centre = from_template[:3, :3] @ np.array([0, -16, 8]) + from_template[:3, 3]
+    affine[:3, 3] = centre - SPACING_MM * 28
+    grid = Grid((56, 56, 56), affine)
+    clean = 800 * resample(packaged_template("t1"), grid, from_template)
+    noise = np.random.default_rng(0).normal(0, 15, grid.shape)
+    shade = np.exp(0.3 * np.linspace(-1, 1, grid.shape[0]))[:, None, None]
+    noisy = np.where(clean > 100, np.maximum(clean * shade + noise, 1), 0)
+    return Volume(noisy.astype(np.float32), affine)
+
+
+@pytest.fixture
+def scan_file(known_scan: Volume, tmp_path: Path) -> Path:
+    path = tmp_path / "scan.nii.gz"
+    write_volume(path, known_scan)
+    return path
+
+
+@pytest.fixture(scope="session")
+def quick_config() -> PreprocessConfig:
+    return PreprocessConfig(
+        spacing_mm=6.0, bias_field_spacing_mm=6.0, bias_field_shrink=2, registration_spacing_mm=4.0
+    )
