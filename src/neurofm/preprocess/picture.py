@@ -41,7 +41,7 @@ def draw_check(
 
     brain = tissue > 0
     grey = _as_grey(image, brain)
-    figure = Figure(figsize=(6.6, 4.7), dpi=90, facecolor="black")
+    figure = Figure(figsize=(6.6, 4.7), dpi=80, facecolor="black")
     FigureCanvasAgg(figure)
     figure.text(0.5, 0.97, caption, color="white", fontsize=8, ha="center", va="top")
     for axis, plane in enumerate(_PLANES):
