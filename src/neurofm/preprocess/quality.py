@@ -53,8 +53,15 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class _Limit:
-    """A bound between good, doubtful and unusable values of one number."""
+class Limit:
+    """The bounds between good, doubtful and unusable values of one number.
+
+    Attributes:
+        name: the number's name in `Quality`.
+        look: lowest and highest value that is good.
+        fail: lowest and highest value that is usable.
+        says: the reason given for a value outside.
+    """
 
     name: str
     look: tuple[float, float]
@@ -62,16 +69,16 @@ class _Limit:
     says: str
 
 
-_LIMITS = (
-    _Limit("brain_ml", (900, 2000), BRAIN_BOUNDS_ML, "a brain of {:.0f} mL"),
+LIMITS = (
+    Limit("brain_ml", (900, 2000), BRAIN_BOUNDS_ML, "a brain of {:.0f} mL"),
     # Right registrations give 0.78 and more, of small heads 0.68 and more; the same scans turned by
     # 15 degrees at most 0.69, mirrored at most 0.55.
-    _Limit("correlation", (0.74, 1), (0.6, 1), "correlation with the template {:.2f}"),
+    Limit("correlation", (0.74, 1), (0.6, 1), "correlation with the template {:.2f}"),
     # A rigid registration keeps a small head small.
-    _Limit("overlap", (0.75, 1), (0.65, 1), "overlap with the template's brain {:.2f}"),
-    _Limit("rotation_degrees", (0, 35), (0, 60), "a rotation of {:.0f} degrees"),
-    _Limit("centre_offset_mm", (0, 12), (0, 25), "a brain {:.0f} mm beside the template's"),
-    _Limit("scale", (0.75, 1.35), (0.6, 1.6), "a scaling of {:.2f}"),
+    Limit("overlap", (0.75, 1), (0.65, 1), "overlap with the template's brain {:.2f}"),
+    Limit("rotation_degrees", (0, 35), (0, 60), "a rotation of {:.0f} degrees"),
+    Limit("centre_offset_mm", (0, 12), (0, 25), "a brain {:.0f} mm beside the template's"),
+    Limit("scale", (0.75, 1.35), (0.6, 1.6), "a scaling of {:.2f}"),
 )
 
 
@@ -115,8 +122,8 @@ def dice(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> float:
 
 
 def _verdict(numbers: dict[str, float]) -> tuple[Verdict, tuple[str, ...]]:
-    failed = [limit for limit in _LIMITS if not _within(numbers[limit.name], limit.fail)]
-    doubtful = [limit for limit in _LIMITS if not _within(numbers[limit.name], limit.look)]
+    failed = [limit for limit in LIMITS if not _within(numbers[limit.name], limit.fail)]
+    doubtful = [limit for limit in LIMITS if not _within(numbers[limit.name], limit.look)]
     reasons = tuple(limit.says.format(numbers[limit.name]) for limit in failed or doubtful)
     return "fail" if failed else "look" if doubtful else "pass", reasons
 
