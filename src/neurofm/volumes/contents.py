@@ -5,14 +5,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import stat
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from neurofm.errors import ScanError
 from neurofm.volumes.formats import refuse_foreign_format, refuse_foreign_name
+from neurofm.volumes.steady_file import (
+    PASSING_ERRORS,
+    WAITS_S,
+    Opener,
+    SteadyFile,
+    open_unbuffered,
+    steady_file,
+)
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_FRAMING = 16 + zlib.MAX_WBITS
@@ -33,16 +39,15 @@ class Contents:
         trailing_bytes: bytes on disk after the last gzip member; known after `drain`.
     """
 
-    def __init__(self, file: BinaryIO, path: Path, file_bytes: int) -> None:
+    def __init__(self, file: SteadyFile, path: Path) -> None:
         self.path = path
-        self.file_bytes = file_bytes
+        self.file_bytes = file.size
         self.members = 0
         self.trailing_bytes = 0
         self._file = file
         self._digest = hashlib.sha256()
         self._pending = memoryview(b"")
-        head = file.read(_HEAD_BYTES)
-        file.seek(0)
+        head = file.peek(_HEAD_BYTES)
         refuse_foreign_format(head, path)
         self.compressed = head.startswith(_GZIP_MAGIC)
         self._pieces = self._inflated() if self.compressed else self._raw()
@@ -134,41 +139,42 @@ class Contents:
 
 
 @contextlib.contextmanager
-def open_contents(path: Path) -> Iterator[Contents]:
+def open_contents(
+    path: Path, opener: Opener = open_unbuffered, waits_s: Sequence[float] = WAITS_S
+) -> Iterator[Contents]:
     """Open a regular, non-empty file that looks like NIfTI; never waits on a pipe or device.
+
+    A read that fails as network file systems fail for a moment is tried three times more.
+
+    Args:
+        path: the file.
+        opener: opens it for reading, unbuffered.
+        waits_s: seconds to wait before each further try.
 
     Raises:
         ScanError: missing, dangling link, folder, pipe, unreadable, empty or of another format.
     """
+    _require_usable_name(path)
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    except (OSError, ValueError) as error:
-        raise _unopened(path, error) from None
-    try:
-        file_bytes = _size_of_regular(descriptor, path)
-        refuse_foreign_name(path)
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            yield Contents(file, path, file_bytes)
+        with steady_file(path, opener, waits_s) as file:
+            refuse_foreign_name(path)
+            yield Contents(file, path)
     except OSError as error:
         raise _unopened(path, error) from None
-    finally:
-        os.close(descriptor)
 
 
-def _size_of_regular(descriptor: int, path: Path) -> int:
-    status = os.fstat(descriptor)
-    if stat.S_ISDIR(status.st_mode):
-        raise ScanError("is a folder, not a file", "", path, kind="not-a-file")
-    if not stat.S_ISREG(status.st_mode):
-        raise ScanError("is a pipe or a device, not a file", "", path, kind="not-a-file")
-    if status.st_size == 0:
-        raise ScanError("is empty (0 bytes)", "copy or download it again", path, kind="empty")
-    return status.st_size
+def _require_usable_name(path: Path) -> None:
+    try:
+        usable = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        usable = False
+    if not usable:
+        raise ScanError("is no usable file name", "rename it", repr(str(path)), kind="missing")
 
 
-def _unopened(path: Path, error: OSError | ValueError) -> ScanError:
-    if isinstance(error, ValueError):
-        return ScanError(f"is no usable file name ({error})", "", repr(str(path)), kind="missing")
+def _unopened(path: Path, error: OSError) -> ScanError:
+    if isinstance(error, IsADirectoryError):
+        return ScanError("is a folder, not a file", "", path, kind="not-a-file")
     if isinstance(error, PermissionError):
         return ScanError("may not be read", "ask for read permission", path, kind="unreadable")
     if isinstance(error, FileNotFoundError) and path.is_symlink():
@@ -177,4 +183,6 @@ def _unopened(path: Path, error: OSError | ValueError) -> ScanError:
         return ScanError("is a link to a file that is not here", mend, path, kind="missing")
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return ScanError("does not exist", "check the path", path, kind="missing")
-    return ScanError(f"cannot be read ({error.strerror})", "", path, kind="unreadable")
+    passing = error.errno in PASSING_ERRORS
+    mend = "look at the disk or the network, then run the same command again" if passing else ""
+    return ScanError(f"cannot be read ({error.strerror})", mend, path, kind="unreadable")

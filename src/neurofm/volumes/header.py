@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from neurofm.errors import ScanError
 from neurofm.volumes.contents import DEFLATE_LIMIT, Contents
-from neurofm.volumes.formats import refuse_foreign_format
+from neurofm.volumes.formats import FROM_ANALYZE, refuse_foreign_format
 from neurofm.volumes.placement import affine_of
 
 Orientation = Literal["LAS", "RAS"]
@@ -131,9 +131,7 @@ def _require_single_file(magic: bytes, contents: Contents) -> None:
         what = "is the header half of a .hdr/.img pair"
     else:
         what = "is Analyze 7.5 or has a damaged header; it does not say where left and right are"
-    raise ScanError(
-        what, "convert the original images to one .nii.gz file", contents.path, kind="format"
-    )
+    raise ScanError(what, FROM_ANALYZE, contents.path, kind="format")
 
 
 def _shape(fields: np.void, notes: list[str], where: object) -> tuple[tuple[int, int, int], int]:

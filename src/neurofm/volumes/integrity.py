@@ -31,18 +31,29 @@ class FileReport:
     notes: tuple[str, ...]
 
 
-def judge_file(path: Path, *, assume_orientation: Orientation | None = None) -> FileReport:
+def judge_file(
+    path: Path,
+    *,
+    volume_index: int | None = None,
+    assume_orientation: Orientation | None = None,
+) -> FileReport:
     """Read a scan once from end to end and say whether it can be used.
 
     The gzip checksum is verified, the header is judged before anything is allocated for it, and
     the voxels are counted while they stream by.
+
+    Args:
+        path: a `.nii` or `.nii.gz` file.
+        volume_index: which volume of a series counts, from 0; None refuses a series.
+        assume_orientation: how the voxels lie where the header does not say; None refuses.
 
     Raises:
         ScanError: the file is missing, damaged, not one 3D volume, placed nowhere, or empty.
     """
     with open_contents(path) as contents:
         header = read_header(contents, assume_orientation)
-        require_one_volume(header, path)
+        chosen = choose_volume(header, volume_index, path)
+        contents.skip(chosen.index * header.volume_bytes)
         tally = Tally()
         block = np.empty(BLOCK_VOXELS, header.dtype)
         left = math.prod(header.shape)
@@ -51,18 +62,43 @@ def judge_file(path: Path, *, assume_orientation: Orientation | None = None) -> 
             fill_voxels(contents, part)
             tally.add(part)
             left -= part.size
-        notes = header.notes + read_to_end(contents, header)
+        notes = header.notes + chosen.notes
+        notes += read_to_end(contents, header, header.volumes - chosen.index - 1)
         notes += tally.judge(header, path)
         return FileReport(contents.file_bytes, contents.sha256(), notes)
 
 
-def require_one_volume(header: Header, path: Path) -> None:
-    """Raise a `ScanError` where the file holds a series of volumes."""
-    if header.volumes > 1:
+@dataclass(frozen=True)
+class ChosenVolume:
+    """The volume of a file that counts, from 0, and a note where others were passed over."""
+
+    index: int
+    notes: tuple[str, ...]
+
+
+def choose_volume(header: Header, volume_index: int | None, path: Path) -> ChosenVolume:
+    """The volume to take: the only one, or the one that was asked for in a series.
+
+    Raises:
+        ScanError: a series and no choice, or a choice that it does not hold.
+    """
+    if header.volumes == 1:
+        return ChosenVolume(0, ())
+    if volume_index is None:
         raise ScanError(
             f"4 dimensions {(*header.shape, header.volumes)}, expected 3",
-            "save the volume you want as a file of its own", path, kind="not-3d",
+            "choose a volume with --volume N (from 0), and preprocess.volume_index=N in the recipe",
+            path, kind="not-3d",
         )  # fmt: skip
+    if not 0 <= volume_index < header.volumes:
+        raise ScanError(
+            f"has no volume {volume_index}: it holds {header.volumes}",
+            f"choose 0 to {header.volumes - 1}", path, kind="not-3d",
+        )  # fmt: skip
+    return ChosenVolume(
+        volume_index,
+        (f"volume {volume_index} (from 0) of {header.volumes} was taken as asked",),
+    )
 
 
 def fill_voxels(contents: Contents, target: npt.NDArray[Any]) -> None:

@@ -19,9 +19,9 @@ from neurofm.files import atomic_path
 from neurofm.volumes.contents import open_contents
 from neurofm.volumes.header import Header, Orientation, read_header
 from neurofm.volumes.integrity import (
+    choose_volume,
     fill_voxels,
     read_to_end,
-    require_one_volume,
     require_unchanged,
 )
 from neurofm.volumes.tally import BLOCK_VOXELS, Tally
@@ -67,7 +67,8 @@ def read_volume(
 
     Args:
         path: a `.nii` or `.nii.gz` file.
-        volume_index: which volume of a series to take, from 0; None refuses a series.
+        volume_index: which volume of a series to take, from 0; None refuses a series, and a file
+            of one volume needs no choice.
         assume_orientation: how the voxels lie where the header does not say; None refuses.
         expected_sha256: the indexed checksum; another file is refused.
 
@@ -90,13 +91,34 @@ def read_mask(path: Path) -> Volume:
     Raises:
         ScanError: the file cannot be used, or the mask is empty.
     """
-    stored = _read_stored(path, None, None)
+    return read_foreign_mask(path).volume
+
+
+def read_foreign_mask(path: Path, assume_orientation: Orientation | None = None) -> ReadVolume:
+    """Read a mask that another tool made, as `read_mask`, with notes on what had to be decided.
+
+    Args:
+        path: a `.nii` or `.nii.gz` file.
+        assume_orientation: how the voxels lie where the header does not say; None refuses.
+
+    Raises:
+        ScanError: the file cannot be used, or the mask is empty.
+    """
+    stored = _read_stored(path, None, assume_orientation)
+    stored.tally.require_float32(stored.header, path)
     values = _as_float32(stored)
-    is_probability = values.min() >= 0 and values.max() <= 1
-    mask = values >= 0.5 if is_probability else values > 0
+    low, high = float(values.min()), float(values.max())
+    notes = stored.notes
+    if low >= 0 and high <= 1:
+        mask = values >= 0.5
+        if not np.array_equal(mask, values):
+            notes += ("the mask holds probabilities: 0.5 and more count as inside",)
+    else:
+        mask = values > 0
+        notes += (f"the mask reaches {high:g}: every voxel above 0 counts as inside",)
     if not mask.any():
         raise ScanError("the mask is empty", "make it again", path, kind="empty-mask")
-    return _to_ras(mask, stored.header)
+    return ReadVolume(_to_ras(mask, stored.header), notes, stored.sha256)
 
 
 def read_labels(path: Path) -> Volume:
@@ -106,11 +128,11 @@ def read_labels(path: Path) -> Volume:
         ScanError: the file cannot be used, or holds other values than whole numbers.
     """
     stored = _read_stored(path, None, None)
+    ends = stored.tally.require_float32(stored.header, path)
     values = _as_float32(stored)
-    labels = values.astype(np.int32)
-    if not np.array_equal(labels, values):
+    if max(abs(end) for end in ends) >= 2**31 or not np.array_equal(values, np.rint(values)):
         raise ScanError("is no label map: not all values are whole", "", path, kind="label-map")
-    return _to_ras(labels, stored.header)
+    return _to_ras(values.astype(np.int32), stored.header)
 
 
 def write_volume(
@@ -147,21 +169,16 @@ def _read_stored(
 ) -> _Stored:
     with open_contents(path) as contents:
         header = read_header(contents, assume_orientation)
-        if volume_index is None:
-            require_one_volume(header, path)
-        index = volume_index or 0
-        if not 0 <= index < header.volumes:
-            raise ScanError(
-                f"has no volume {index}", f"it holds {header.volumes}", path, kind="not-3d"
-            )
-        contents.skip(index * header.volume_bytes)
+        chosen = choose_volume(header, volume_index, path)
+        contents.skip(chosen.index * header.volume_bytes)
         voxels = np.empty(math.prod(header.shape), header.dtype)
         tally = Tally()
         for start in range(0, voxels.size, BLOCK_VOXELS):
             block = voxels[start : start + BLOCK_VOXELS]
             fill_voxels(contents, block)
             tally.add(block)
-        notes = header.notes + read_to_end(contents, header, header.volumes - index - 1)
+        notes = header.notes + chosen.notes
+        notes += read_to_end(contents, header, header.volumes - chosen.index - 1)
         return _Stored(voxels, header, tally, notes, contents.sha256())
 
 

@@ -90,7 +90,9 @@ def _assumed_affine(
     if assume_orientation is None:
         raise ScanError(
             "its header does not say which way the head lies (sform and qform codes are 0)",
-            "convert it again from the original images", place, kind="orientation",
+            "convert it again from the original images; or, where you know, say "
+            "--assume-orientation LAS or RAS, and preprocess.assume_orientation in the recipe",
+            place, kind="orientation",
         )  # fmt: skip
     notes.append(f"its header gives no orientation: {assume_orientation} was assumed as asked")
     spacing = np.asarray(fields["pixdim"][1:4], dtype=np.float64)

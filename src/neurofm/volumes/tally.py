@@ -69,15 +69,32 @@ class Tally:
             raise ScanError(
                 "is a mask or label map, not a T1-weighted image", "", place, kind="label-map"
             )
-        ends = [end * header.slope + header.intercept for end in (self.lowest, self.highest)]
-        if max(abs(end) for end in ends) > float(np.finfo(np.float32).max):
+        low, high = self.require_float32(header, where)
+        if np.float32(low) == np.float32(high):
             raise ScanError(
-                f"its values reach {max(ends, key=abs):.3g}, too large for float32",
-                "check scl_slope in its header", place, kind="overflow",
+                f"its scaling (slope {header.slope:g}, intercept {header.intercept:g}) leaves "
+                "no contrast", "check scl_slope and scl_inter in its header",
+                place, kind="constant",
             )  # fmt: skip
-        if min(ends) < 0:
-            notes.append(f"has negative values, down to {min(ends):g}")
+        if min(low, high) < 0:
+            notes.append(f"has negative values, down to {min(low, high):g}")
         return tuple(notes)
+
+    def require_float32(self, header: Header, where: object) -> tuple[float, float]:
+        """The scaled ends of the stored range; both zero where no voxel was finite.
+
+        Raises:
+            ScanError: one of them is beyond float32.
+        """
+        if self.lowest > self.highest:
+            return 0.0, 0.0
+        low, high = (end * header.slope + header.intercept for end in (self.lowest, self.highest))
+        if not max(abs(low), abs(high)) <= float(np.finfo(np.float32).max):
+            raise ScanError(
+                f"its values reach {max(low, high, key=abs):.3g}, too large for float32",
+                "check scl_slope in its header", str(where), kind="overflow",
+            )  # fmt: skip
+        return low, high
 
     def _without_bad(self, block: npt.NDArray[Any]) -> npt.NDArray[Any]:
         finite = np.isfinite(block)
