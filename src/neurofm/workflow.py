@@ -102,7 +102,12 @@ def _index(
         return read_index(path)
     if not sources:
         write_phantom_cohort(folder / "phantoms", recipe.phantom, recipe.seed, progress, workers)
-    indexed = index_sources(list(sources) or [folder / "phantoms"], progress=progress)
+    indexed = index_sources(
+        list(sources) or [folder / "phantoms"],
+        progress=progress,
+        volume_index=recipe.preprocess.volume_index,
+        assume_orientation=recipe.preprocess.assume_orientation,
+    )
     frame = assign_splits(indexed.frame, recipe.split, recipe.seed)
     write_index(frame, path)
     return frame

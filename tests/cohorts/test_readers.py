@@ -270,7 +270,7 @@ def test_a_missing_mask_is_a_problem_of_the_scan(tmp_path: Path, write_scan: Wri
     table = tmp_path / "s.csv"
     table.write_text("participant_id,path,mask_path\n1,a.nii.gz,m.nii.gz\n")
     assert index_sources([table]).frame["problem"].tolist() == [
-        "its mask m.nii.gz does not exist; check the path"
+        "its mask m.nii.gz: does not exist; check the path"
     ]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from neurofm.cohorts.bids_names import nifti_files, nifti_stem, parse_bids_name
 from neurofm.cohorts.listing import ListedScan, Listing
+from neurofm.cohorts.other_forms import note_on
 
 
 def list_folder(folder: Path, cohort: str) -> Listing:
@@ -18,6 +19,7 @@ def list_folder(folder: Path, cohort: str) -> Listing:
     notes = [f"{cohort}: no table: no labels"]
     if t1w and len(t1w) < len(files):
         notes.append(f"{cohort}: {len(files) - len(t1w)} files that are not called T1w were left")
+    notes += [f"{cohort}: {note}" for note in note_on(folder)]
     chosen = t1w or files
     if chosen and not t1w:
         notes.append(

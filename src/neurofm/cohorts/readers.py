@@ -14,12 +14,15 @@ from neurofm.cohorts.index import participant_keys
 from neurofm.cohorts.ixi import is_ixi_folder, list_ixi
 from neurofm.cohorts.listing import ListedScan, Listing, absolute, frame_of, named
 from neurofm.cohorts.loose import list_file, list_folder
+from neurofm.cohorts.name_checks import case_notes, storable
+from neurofm.cohorts.other_forms import refusal_of
 from neurofm.cohorts.table import list_table
 from neurofm.cohorts.text_table import TABLE_ENDINGS
-from neurofm.cohorts.verification import verify_scans
+from neurofm.cohorts.verification import Look, verify_scans
 from neurofm.errors import TableError
 from neurofm.progress import Progress, SilentProgress
 from neurofm.volumes.formats import is_nifti_name
+from neurofm.volumes.header import Orientation
 
 _SUPPORTED = "give a BIDS or IXI folder, a CSV or TSV, a folder of NIfTI files, or a NIfTI file"
 _SILENT = SilentProgress()
@@ -41,7 +44,12 @@ class Indexed:
 
 
 def index_sources(
-    sources: Sequence[Path], verify: bool = True, progress: Progress = _SILENT
+    sources: Sequence[Path],
+    verify: bool = True,
+    progress: Progress = _SILENT,
+    *,
+    volume_index: int | None = None,
+    assume_orientation: Orientation | None = None,
 ) -> Indexed:
     """List the scans of all sources in one index and read every file once to verify it.
 
@@ -49,6 +57,8 @@ def index_sources(
         sources: BIDS folders, IXI folders, CSV or TSV tables, folders of NIfTI, NIfTI files.
         verify: False only looks whether the files exist and begin as they should.
         progress: told of every verified file.
+        volume_index: which volume of a series counts, from 0; None refuses series.
+        assume_orientation: how voxels lie where a header does not say; None refuses such files.
 
     Raises:
         TableError: a source that does not exist or holds no scan, a table that cannot be meant,
@@ -59,11 +69,12 @@ def index_sources(
     listings = [_listing(Path(source)) for source in dict.fromkeys(sources)]
     _require_distinct_cohorts(sources, listings)
     scans, notes = _without_repeats([scan for listing in listings for scan in listing.scans])
-    verified = verify_scans(frame_of(scans), verify, progress)
-    notes = [note for listing in listings for note in listing.notes] + notes
-    return Indexed(
-        verified.frame, verified.failures, (*notes, *verified.notes, *_twins(verified.frame))
-    )
+    frame = frame_of(scans)
+    notes = [note for listing in listings for note in listing.notes] + notes + case_notes(frame)
+    look = Look(verify, volume_index, assume_orientation)
+    verified = verify_scans(frame, look, progress)
+    frame = storable(verified.frame)
+    return Indexed(frame, verified.failures, (*notes, *verified.notes, *_twins(frame)))
 
 
 def _listing(source: Path) -> Listing:
@@ -90,6 +101,9 @@ def _folder_listing(folder: Path, cohort: str) -> Listing:
     else:
         listing = list_folder(folder, cohort)
     if not listing.scans:
+        other = refusal_of(folder)
+        if other is not None:
+            raise TableError(other.what, other.mend, folder)
         raise TableError("holds no T1-weighted NIfTI scan", _SUPPORTED, folder)
     return listing
 

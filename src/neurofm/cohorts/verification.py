@@ -8,19 +8,38 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from neurofm.cohorts.failures import Failure, failure_of
 from neurofm.cohorts.index import participant_keys
+from neurofm.cohorts.name_checks import require_storable
 from neurofm.errors import ScanError
 from neurofm.progress import Progress
 from neurofm.volumes.contents import open_contents
+from neurofm.volumes.header import Orientation
 from neurofm.volumes.integrity import judge_file
+from neurofm.volumes.nifti import read_foreign_mask
 
 # Inflating and hashing release the interpreter's lock; more threads only fight for the disk.
 _MOST_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Look:
+    """How files are looked at.
+
+    Attributes:
+        thorough: False opens each file without reading it through; `sha256` stays empty.
+        volume_index: which volume of a series counts, from 0; None refuses series.
+        assume_orientation: how voxels lie where a header does not say; None refuses such files.
+    """
+
+    thorough: bool = True
+    volume_index: int | None = None
+    assume_orientation: Orientation | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,19 +65,19 @@ class _Found:
     notes: tuple[str, ...] = ()
 
 
-def verify_scans(frame: pd.DataFrame, thorough: bool, progress: Progress) -> Verified:
+def verify_scans(frame: pd.DataFrame, look: Look, progress: Progress) -> Verified:
     """Fill `bytes`, `sha256` and `problem`; the order of rows and results never varies.
 
     Args:
         frame: an index whose files were not opened yet.
-        thorough: False opens each file without reading it through; `sha256` stays empty.
+        look: how.
         progress: told of every file.
     """
-    look = _read_through if thorough else _open_only
+    open_scan = partial(_read_through if look.thorough else _open_only, look)
     progress.start("verifying", len(frame), "scans")
     found: list[_Found] = []
     with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
-        for result in pool.map(look, frame["path"], frame["mask_path"]):
+        for result in pool.map(open_scan, frame["path"], frame["mask_path"]):
             found.append(result)
             progress.advance()
     progress.finish()
@@ -80,34 +99,54 @@ def verify_scans(frame: pd.DataFrame, thorough: bool, progress: Progress) -> Ver
     )
 
 
-def _read_through(path: str, mask_path: str | None) -> _Found:
+def _read_through(look: Look, path: str, mask_path: str | None) -> _Found:
     try:
-        report = judge_file(Path(path))
-        _require_mask(mask_path)
+        require_storable(path)
+        report = judge_file(
+            Path(path),
+            volume_index=look.volume_index,
+            assume_orientation=look.assume_orientation,
+        )
+        notes = report.notes
+        if mask_path is not None:
+            notes += _mask_notes(look, Path(mask_path))
     except ScanError as error:
         return _Found(_size(path), None, error)
-    return _Found(report.bytes, report.sha256, None, report.notes)
+    return _Found(report.bytes, report.sha256, None, notes)
 
 
-def _open_only(path: str, mask_path: str | None) -> _Found:
+def _open_only(_: Look, path: str, mask_path: str | None) -> _Found:
     try:
+        require_storable(path)
         with open_contents(Path(path)) as contents:
             size = contents.file_bytes
-        _require_mask(mask_path)
+        if mask_path is not None:
+            _open_mask(Path(mask_path))
     except ScanError as error:
         return _Found(_size(path), None, error)
     return _Found(size, None, None)
 
 
-def _require_mask(mask_path: str | None) -> None:
-    if mask_path is None:
-        return
+def _mask_notes(look: Look, path: Path) -> tuple[str, ...]:
     try:
-        with open_contents(Path(mask_path)):
+        require_storable(str(path))
+        mask = read_foreign_mask(path, look.assume_orientation)
+    except ScanError as error:
+        raise _of_mask(error, path) from None
+    return tuple(note if "mask" in note else f"its mask: {note}" for note in mask.notes)
+
+
+def _open_mask(path: Path) -> None:
+    try:
+        require_storable(str(path))
+        with open_contents(path):
             return
     except ScanError as error:
-        what = f"its mask {Path(mask_path).name} {error.what}"
-        raise ScanError(what, error.mend, mask_path, kind="mask") from None
+        raise _of_mask(error, path) from None
+
+
+def _of_mask(error: ScanError, path: Path) -> ScanError:
+    return ScanError(f"its mask {path.name}: {error.what}", error.mend, path, kind="mask")
 
 
 def _gathered(found: Sequence[_Found], names: Sequence[str]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -12,6 +12,8 @@ def index(
     *sources: Path,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     verify: bool = True,
+    volume: int | None = None,
+    assume_orientation: Literal["LAS", "RAS"] | None = None,
 ) -> int:
     """List the scans of all sources in one index, and read every file once to verify it.
 
@@ -19,6 +21,10 @@ def index(
         sources: BIDS folders, IXI folders, CSV or TSV tables, folders of NIfTI, NIfTI files.
         output: the index to write (.parquet); failures.csv is written beside it.
         verify: read every file through; --no-verify only looks whether it is there.
+        volume: which volume of a 4-D file counts, from 0; the recipe must say the same to
+            preprocess: preprocess.volume_index=N.
+        assume_orientation: how the voxels lie where a header does not say; the recipe must say
+            the same to preprocess: preprocess.assume_orientation=RAS.
     """
     from neurofm.cohorts.failures import write_failures
     from neurofm.cohorts.index import require_no_split, write_index
@@ -27,7 +33,9 @@ def index(
     from neurofm.commands.console import BarProgress, err, out
 
     require_no_split(output)
-    indexed = index_sources(sources, verify, BarProgress())
+    indexed = index_sources(
+        sources, verify, BarProgress(), volume_index=volume, assume_orientation=assume_orientation
+    )
     write_index(indexed.frame, output)
     write_failures(indexed.failures, output.parent / "failures.csv")
     for note in indexed.notes:

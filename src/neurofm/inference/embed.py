@@ -93,7 +93,7 @@ def embed_sources(
         )
     config, notes = preprocessing_of(card, allow_other_contract)
     with _folder(work) as folder:
-        frame = gather_index(sources, folder / "sources.parquet", progress)
+        frame = gather_index(sources, folder / "sources.parquet", config, progress)
         done = preprocess_index(frame, folder, config, workers, progress)
         table = _with_reasons(frame, read_index(folder / "index.parquet"), done.failures)
         features = _embed_prepared(table, folder, card, encoder, progress)

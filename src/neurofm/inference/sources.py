@@ -9,6 +9,7 @@ import pandas as pd
 
 from neurofm.cohorts.index import read_index, write_index
 from neurofm.cohorts.readers import index_sources
+from neurofm.config.preparation import PreprocessConfig
 from neurofm.errors import TableError
 from neurofm.progress import Progress
 from neurofm.store.manifest import MANIFEST
@@ -19,12 +20,15 @@ def is_store(sources: Sequence[Path]) -> bool:
     return len(sources) == 1 and (sources[0] / MANIFEST).is_file()
 
 
-def gather_index(sources: Sequence[Path], checked_copy: Path, progress: Progress) -> pd.DataFrame:
+def gather_index(
+    sources: Sequence[Path], checked_copy: Path, config: PreprocessConfig, progress: Progress
+) -> pd.DataFrame:
     """One index of all sources; a file that cannot be read keeps its row and its problem.
 
     Args:
         sources: NIfTI files, folders (BIDS, IXI or plain), tables, `index.parquet` files.
         checked_copy: receives the index.
+        config: which volume of a series counts, and how voxels lie where a header does not say.
         progress: told about every file that is read.
 
     Raises:
@@ -34,7 +38,13 @@ def gather_index(sources: Sequence[Path], checked_copy: Path, progress: Progress
     raw = [source for source in sources if source.suffix != ".parquet"]
     frames = [read_index(table) for table in tables]
     if raw:
-        frames.append(index_sources(raw, progress=progress).frame)
+        indexed = index_sources(
+            raw,
+            progress=progress,
+            volume_index=config.volume_index,
+            assume_orientation=config.assume_orientation,
+        )
+        frames.append(indexed.frame)
     frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
     repeated = frame["scan_id"][frame["scan_id"].duplicated()]
     if len(repeated):
