@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -54,3 +56,20 @@ def quick_config() -> PreprocessConfig:
     return PreprocessConfig(
         spacing_mm=6.0, bias_field_spacing_mm=6.0, bias_field_shrink=2, registration_spacing_mm=4.0
     )
+
+
+@pytest.fixture
+def play_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
+    """Put a small Python program onto a PATH that holds nothing else: play_program(name, body)."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.delenv("FREESURFER_HOME", raising=False)
+
+    def play(name: str, body: str) -> Path:
+        path = folder / name
+        path.write_text(f"#!{sys.executable}\nimport sys\n{body}\n", encoding="utf-8")
+        path.chmod(0o755)
+        return path
+
+    return play

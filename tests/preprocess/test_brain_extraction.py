@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from neurofm.errors import ScanError
-from neurofm.preprocess.brain_extraction import find_brain, stripped_brain
+from neurofm.preprocess.brain_extraction import find_brain
+from neurofm.preprocess.stripped import stripped_brain
 from neurofm.volumes.volume import Volume
 
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])

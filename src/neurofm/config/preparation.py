@@ -48,8 +48,14 @@ class PreprocessConfig(Section):
     spacing_mm: float = knob(
         1.0, "mm", "Spacing of the template grid the result lies on; the paper's is 1.", ge=1, le=6
     )
-    brain_extraction: Literal["deepbet"] = knob(
-        "deepbet", "-", "Back-end for whole heads; stripped scans are recognised and kept."
+    brain_extraction: Literal["deepbet", "synthstrip", "hd-bet"] = knob(
+        "deepbet",
+        "-",
+        "Back-end for whole heads; stripped scans are recognised and kept. All but deepbet are "
+        "programs you install yourself.",
+    )
+    tissue: Literal["mixture", "synthseg"] = knob(
+        "mixture", "-", "Tissue map: our mixture model, or FreeSurfer's SynthSeg if you have it."
     )
     bias_field_spacing_mm: float = knob(
         2.0,
@@ -67,7 +73,10 @@ class PreprocessConfig(Section):
         le=4,
     )
     template: str = knob(
-        "nilearn", "-", "'nilearn' (packaged MNI152 2009 symmetric) or the path of a T1 template."
+        "nilearn",
+        "-",
+        "'nilearn' (packaged MNI152 2009 symmetric), 'templateflow' (2009c, from your own copy) or "
+        "the path of a T1 template.",
     )
     volume_index: int | None = knob(
         None, "-", "Which volume of a 4-D file to take, from 0; none refuses such files.", ge=0

@@ -14,6 +14,7 @@ from neurofm.cohorts.index import check_index, write_index
 from neurofm.config import PreprocessConfig
 from neurofm.errors import ContractError
 from neurofm.files import only_writer, sha256_of, sweep_unfinished
+from neurofm.preprocess.back_ends import require_back_ends
 from neurofm.preprocess.contract import (
     FILE_NAME,
     contract_of,
@@ -65,9 +66,11 @@ def preprocess_index(
     Raises:
         TableError: the frame is no index, or two scans would have the same output names.
         ContractError: the folder holds scans of another contract.
+        MissingDependencyError: a back-end of the settings is not installed.
         RunError: another process writes to the folder, or it cannot be written to.
     """
     check_index(frame, "index")
+    require_back_ends(config)
     frame = frame.reset_index(drop=True)
     names = output_names(frame)
     plan = Plan(folder, config, contract_of(config))

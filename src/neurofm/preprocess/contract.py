@@ -10,12 +10,13 @@ from neurofm.config import PreprocessConfig, check_section
 from neurofm.config.knobs import Section
 from neurofm.errors import ContractError
 from neurofm.files import fingerprint_of, read_json, write_json
-from neurofm.preprocess.template_space import template_sha256
+from neurofm.preprocess.template_source import template_sha256
 from neurofm.preprocess.white_stripe import STRIPE_HALF_WIDTH, TAIL_PERCENTILE
 from neurofm.volumes.grids import template_grid
 
 FILE_NAME = "preprocessing.json"
 CONTRACT_VERSION = 1
+_TISSUE_METHODS = {"mixture": "gaussian-mixture", "synthseg": "synthseg"}
 
 
 class Step(Section):
@@ -123,7 +124,7 @@ def _steps(config: PreprocessConfig) -> tuple[Step, ...]:
             version=1,
             parameters={"spacing_mm": config.spacing_mm},
         ),
-        Step(name="tissue", method="gaussian-mixture", version=1),
+        Step(name="tissue", method=_TISSUE_METHODS[config.tissue], version=1),
         Step(
             name="normalisation",
             method="white-stripe-t1",

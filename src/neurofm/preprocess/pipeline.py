@@ -15,15 +15,12 @@ from scipy import ndimage
 from neurofm.config import PreprocessConfig
 from neurofm.errors import ScanError
 from neurofm.preprocess.bias_field import correct_bias
-from neurofm.preprocess.brain_extraction import (
-    Brain,
-    BrainSource,
-    find_brain,
-    largest_component,
-)
+from neurofm.preprocess.brain_extraction import Brain, BrainSource, find_brain
 from neurofm.preprocess.quality import BRAIN_BOUNDS_ML, Quality, judge
 from neurofm.preprocess.registration import register
 from neurofm.preprocess.resampling import coarsen, crop_around, cropped, resample
+from neurofm.preprocess.stripped import largest_component
+from neurofm.preprocess.synthseg import synthseg_labels, tissue_of_labels
 from neurofm.preprocess.template_space import coarse_template, template_space
 from neurofm.preprocess.tissue import label_tissue
 from neurofm.preprocess.white_stripe import Stripe, find_stripe
@@ -131,7 +128,7 @@ def _prepare(
         )
         given = read_mask(mask_path) if mask_path else None
     with clock.step("brain-extraction"):
-        brain = find_brain(read.volume, given)
+        brain = find_brain(read.volume, given, config.brain_extraction)
         scan, mask, notes = _only_the_brain(read.volume, brain)
     with clock.step("bias-field"):
         scan = correct_bias(scan, mask, config.bias_field_spacing_mm, config.bias_field_shrink)
@@ -144,7 +141,10 @@ def _prepare(
         inside = np.asarray(resample(mask, grid, transform) > 0.5)
     with clock.step("tissue"):
         inside = _whole(inside)
-        tissue = label_tissue(image, inside, space.priors)
+        if config.tissue == "synthseg":
+            tissue = tissue_of_labels(synthseg_labels(read.volume), inside, grid, transform)
+        else:
+            tissue = label_tissue(image, inside, space.priors)
     with clock.step("normalisation"):
         stripe = find_stripe(image[inside])
         image[~inside] = 0

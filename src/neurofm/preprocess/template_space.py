@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from neurofm.errors import ConfigError
-from neurofm.files import sha256_of
 from neurofm.preprocess.resampling import coarsen, resample
+from neurofm.preprocess.template_source import stripped_template
 from neurofm.volumes.grids import template_grid
-from neurofm.volumes.template import packaged_template, packaged_template_file
+from neurofm.volumes.template import packaged_template
 from neurofm.volumes.volume import Volume
 
 # Millimetres the atlas is blurred by: a rigid registration leaves sulci beside the atlas's.
@@ -41,11 +39,11 @@ def template_space(template: str, spacing_mm: float) -> TemplateSpace:
     """The template on `template_grid(spacing_mm)`, made once a process.
 
     Args:
-        template: "nilearn", or the path of a skull-stripped T1 in MNI152 space.
+        template: as in `template_source.template_files`.
         spacing_mm: spacing of the output grid.
     """
     grid = template_grid(spacing_mm)
-    image = resample(_stripped_t1(template), grid, np.eye(4))
+    image = resample(stripped_template(template), grid, np.eye(4))
     grey = resample(packaged_template("gm"), grid, np.eye(4))
     white = resample(packaged_template("wm"), grid, np.eye(4))
     fluid = np.clip(1 - grey - white, 0, 1)
@@ -61,28 +59,6 @@ def template_space(template: str, spacing_mm: float) -> TemplateSpace:
 @lru_cache(maxsize=2)
 def coarse_template(template: str, spacing_mm: float) -> Volume:
     """The stripped T1 template at about `spacing_mm`, for registration."""
-    coarse = coarsen(_stripped_t1(template), spacing_mm)
+    coarse = coarsen(stripped_template(template), spacing_mm)
     coarse.array.flags.writeable = False
     return coarse
-
-
-def template_sha256(template: str) -> str:
-    """The SHA-256 of the template's file."""
-    return sha256_of(_file_of(template))
-
-
-def _stripped_t1(template: str) -> Volume:
-    if template == "nilearn":
-        return packaged_template("t1")
-    from neurofm.volumes.nifti import read_volume
-
-    return read_volume(_file_of(template)).volume
-
-
-def _file_of(template: str) -> Path:
-    path = packaged_template_file("t1") if template == "nilearn" else Path(template)
-    if not path.is_file():
-        raise ConfigError(
-            "no such template", "use 'nilearn' or the path of a stripped T1 in MNI152 space", path
-        )
-    return path
