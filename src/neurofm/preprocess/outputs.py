@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from neurofm.config import PreprocessConfig
 from neurofm.files import read_json, sha256_of, write_bytes, write_json, write_text
+from neurofm.preprocess.back_ends import back_end_versions
 from neurofm.preprocess.contract import Contract
 from neurofm.preprocess.naming import SPACE, OutputNames
 from neurofm.preprocess.picture import draw_check
@@ -67,7 +68,7 @@ def write_outputs(
     write_volume(folder / names.tissue, prepared.tissue, np.uint8, space="mni152")
     write_text(folder / names.transform, itk_transform(prepared.transform))
     write_bytes(folder / names.picture, _picture(prepared, plan.config.template))
-    record = _record(prepared, plan.contract, mask_path) | {"outputs": _sizes(folder, names)}
+    record = _record(prepared, plan, mask_path) | {"outputs": _sizes(folder, names)}
     write_json(folder / names.sidecar, record)
     return _summary(record)
 
@@ -121,22 +122,22 @@ def describe_dataset(folder: Path, cohort: str) -> None:
     )
 
 
-def _record(prepared: Prepared, contract: Contract, mask_path: Path | None) -> dict[str, Any]:
+def _record(prepared: Prepared, plan: Plan, mask_path: Path | None) -> dict[str, Any]:
     """The sidecar: no header text, no path, nothing about the machine but its kind."""
     return {
-        "contract": contract.fingerprint(),
+        "contract": plan.contract.fingerprint(),
         "input_sha256": prepared.input_sha256,
         "mask_sha256": _mask_sha256(mask_path),
         "SkullStripped": True,
         "SpatialReference": SPACE,
         "brain_source": prepared.brain_source,
-        "steps": [step.model_dump(mode="json") for step in contract.steps],
+        "steps": [step.model_dump(mode="json") for step in plan.contract.steps],
         "seconds": prepared.seconds,
         "quality": asdict(prepared.quality),
         "white_stripe": asdict(prepared.stripe),
         "transform": prepared.transform.tolist(),
         "notes": list(prepared.notes),
-        "software": software_record(),
+        "software": software_record() | back_end_versions(plan.config),
     }
 
 
