@@ -161,14 +161,16 @@ def test_a_plain_table_keeps_ids_as_text_and_all_labels(
 def test_a_misspelt_column_is_an_error_with_its_right_name(
     tmp_path: Path, header: str, message: str
 ) -> None:
-    path = tmp_path / "study.csv"  # case 76
+    """Case 76."""
+    path = tmp_path / "study.csv"
     path.write_text(f"{header}\n" + ",".join("1" for _ in header.split(",")) + "\n")
     with pytest.raises(TableError, match=message):
         index_sources([path])
 
 
 def test_a_table_from_another_machine_is_an_error_with_the_count(tmp_path: Path) -> None:
-    path = tmp_path / "study.csv"  # case 79
+    """Case 79."""
+    path = tmp_path / "study.csv"
     path.write_text("participant_id,path\n1,/data/a.nii.gz\n2,/data/b.nii.gz\n")
     with pytest.raises(TableError, match="none of its 2 scans exists here"):
         index_sources([path])
@@ -230,7 +232,8 @@ def test_only_t1w_files_of_a_plain_folder_are_taken_where_any_is_called_so(
 
 
 def test_identical_files_are_noted(tmp_path: Path, write_scan: WriteScan) -> None:
-    for name in ("sub-1_T1w", "sub-2_T1w"):  # cases 21, 87
+    """Cases 21, 87."""
+    for name in ("sub-1_T1w", "sub-2_T1w"):
         write_scan(f"loose/{name}.nii.gz", content="same")
     notes = "; ".join(index_sources([tmp_path / "loose"]).notes)
     assert "the same file stands under several participants: loose/sub-1, loose/sub-2" in notes
@@ -239,7 +242,8 @@ def test_identical_files_are_noted(tmp_path: Path, write_scan: WriteScan) -> Non
 def test_a_scan_listed_twice_stands_once_and_a_contradiction_is_an_error(
     tmp_path: Path, write_scan: WriteScan
 ) -> None:
-    write_scan("a.nii.gz")  # case 78
+    """Case 78."""
+    write_scan("a.nii.gz")
     table = tmp_path / "study.csv"
     table.write_text("participant_id,path,age\n1,a.nii.gz,30\n1,./a.nii.gz,30\n")
     indexed = index_sources([table])

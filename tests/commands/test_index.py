@@ -61,6 +61,28 @@ def test_bad_scans_are_one_line_and_one_row_each_and_the_rest_is_indexed(table: 
     ]
 
 
+def test_options_let_series_and_files_without_orientation_in(tmp_path: Path) -> None:
+    """Cases 29, 43, and 20: a name that begins with a dash."""
+    rng = np.random.default_rng(0)
+    series = rng.integers(1, 900, (14, 14, 14, 3)).astype(np.int16)
+    lost = nib.Nifti1Image(series[..., 0], None)
+    lost.header.set_zooms((8, 8, 8))
+    nib.save(nib.Nifti1Image(series, np.diag([8.0, 8, 8, 1])), tmp_path / "-series.nii.gz")
+    nib.save(lost, tmp_path / "lost.nii.gz")
+    output = tmp_path / "out" / "index.parquet"
+    refused = neurofm("index", tmp_path, "-o", output)
+    assert refused.returncode == 1
+    assert "--volume N" in refused.stderr
+    assert "--assume-orientation LAS or RAS" in refused.stderr
+    options = ["--volume", "1", "--assume-orientation", "LAS"]
+    done = neurofm("index", tmp_path, "-o", output, *options)
+    assert done.returncode == 0, done.stderr
+    assert "volume 1 (from 0) of 3 was taken as asked" in done.stderr
+    assert "LAS was assumed as asked" in done.stderr
+    assert not (output.parent / "failures.csv").exists()
+    assert neurofm("index", tmp_path, "-o", output, "--assume-orientation", "LPS").returncode != 0
+
+
 def test_a_mistake_stops_the_command_with_one_line(tmp_path: Path) -> None:
     path = tmp_path / "study.csv"
     path.write_text("participant,path\n1,a.nii\n")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
+import nibabel as nib
 import numpy as np
 import pytest
 
 from neurofm.errors import ScanError
+from neurofm.volumes.contents import open_contents
 from neurofm.volumes.integrity import judge_file
 from neurofm.volumes.nifti import read_volume
 
@@ -106,7 +112,8 @@ def test_a_plain_file_that_is_cut_off_is_refused(
 
 @pytest.mark.parametrize("length", [348, 352])
 def test_a_header_without_voxels_is_refused(tmp_path: Path, nifti: Nifti, length: int) -> None:
-    path = tmp_path / "scan.nii.gz"  # case 8
+    """Case 8."""
+    path = tmp_path / "scan.nii.gz"
     path.write_bytes(gzip.compress(nifti()[:length]))
     assert refused(path).kind == "truncated"
 
@@ -146,13 +153,15 @@ def test_a_harmless_oddity_is_read_and_noted(
 
 
 def test_a_gzip_file_without_gz_in_its_name_is_read_and_noted(tmp_path: Path, nifti: Nifti) -> None:
-    path = tmp_path / "scan.nii"  # case 10
+    """Case 10."""
+    path = tmp_path / "scan.nii"
     path.write_bytes(gzip.compress(nifti()))
     assert "is gzip, against its name: read by its content" in read_volume(path).notes
 
 
 def test_a_missing_file_and_a_dangling_link_are_refused(tmp_path: Path) -> None:
-    link, annexed = tmp_path / "a.nii.gz", tmp_path / "b.nii.gz"  # case 13
+    """Case 13."""
+    link, annexed = tmp_path / "a.nii.gz", tmp_path / "b.nii.gz"
     link.symlink_to(tmp_path / "gone.nii.gz")
     annexed.symlink_to("../.git/annex/objects/xx/MD5E-s1--0.nii.gz")
     assert refused(tmp_path / "none.nii.gz").kind == "missing"
@@ -161,46 +170,105 @@ def test_a_missing_file_and_a_dangling_link_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_called_like_a_scan_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "x.nii.gz"  # case 14
+    """Case 14."""
+    path = tmp_path / "x.nii.gz"
     path.mkdir()
     assert refused(path).kind == "not-a-file"
 
 
 def test_a_pipe_or_device_is_refused_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "pipe.nii.gz"  # case 23
+    """Case 23."""
+    path = tmp_path / "pipe.nii.gz"
     os.mkfifo(path)
     assert refused(path).kind == "not-a-file"
     assert refused(Path("/dev/zero")).kind == "not-a-file"
 
 
+def test_a_file_without_read_permission_is_refused(tmp_path: Path, nifti: Nifti) -> None:
+    """Case 15; the opener says no as the system does, because root may read everything."""
+    path = tmp_path / "scan.nii"
+    path.write_bytes(nifti())
+
+    def denied(name: Path) -> BinaryIO:
+        raise PermissionError(errno.EACCES, "Permission denied", str(name))
+
+    with (
+        pytest.raises(ScanError, match="may not be read; ask for read permission") as caught,
+        open_contents(path, denied),
+    ):
+        pass
+    assert caught.value.kind == "unreadable"
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_an_unreadable_file_is_refused(tmp_path: Path, nifti: Nifti) -> None:
-    path = tmp_path / "scan.nii"  # case 15
+    """Case 15."""
+    path = tmp_path / "scan.nii"
     path.write_bytes(nifti())
     path.chmod(stat.S_IWUSR)
     assert refused(path).kind == "unreadable"
 
 
 def test_half_a_pair_is_refused_and_says_which(tmp_path: Path, nifti: Nifti) -> None:
-    for name in ("scan.hdr", "other.img"):  # case 16
+    """Case 16."""
+    for name in ("scan.hdr", "other.img"):
         (tmp_path / name).write_bytes(nifti())
-    assert "the other is missing" in str(refused(tmp_path / "scan.hdr"))
-    assert "the other is missing" in str(refused(tmp_path / "other.img"))
+    assert "the other is missing: scan.img" in str(refused(tmp_path / "scan.hdr"))
+    assert "the other is missing: other.hdr" in str(refused(tmp_path / "other.img"))
     (tmp_path / "scan.img").write_bytes(nifti())
     assert "missing" not in str(refused(tmp_path / "scan.hdr"))
 
 
-@pytest.mark.parametrize("name", ["brain.mgz", "brain.mnc", "brain.nrrd", "I0001.dcm"])
-def test_another_format_is_refused_with_the_way_to_nifti(tmp_path: Path, name: str) -> None:
-    path = tmp_path / name  # case 17
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        pytest.param("brain.mgz", "nib-convert SCAN.mgz SCAN.nii.gz", id="17 MGZ"),
+        pytest.param("brain.mgh", "nib-convert", id="17 MGH"),
+        pytest.param("brain.mnc", "mnc2nii", id="17 MINC"),
+        pytest.param("brain.nrrd", "3D Slicer", id="17 NRRD"),
+        pytest.param("brain.nhdr", "3D Slicer", id="17 NRRD header"),
+        pytest.param("I0001.dcm", "dcm2niix -z y -o OUT FOLDER", id="17 DICOM"),
+        pytest.param("I0001.IMA", "dcm2niix", id="17 Siemens DICOM"),
+        pytest.param("brain.PAR", "parrec2nii", id="17 Philips"),
+        pytest.param("brain+orig.HEAD", "3dAFNItoNIFTI", id="17 AFNI"),
+    ],
+)
+def test_another_format_is_refused_with_the_way_to_nifti(
+    tmp_path: Path, name: str, words: str
+) -> None:
+    path = tmp_path / name
     path.write_bytes(b"anything")
     error = refused(path)
     assert error.kind == "format"
-    assert "convert" in str(error)
+    assert words in error.mend
+
+
+def test_a_pair_is_told_from_analyze_which_knows_no_left_and_right(tmp_path: Path) -> None:
+    """Cases 16, 17."""
+    voxels = np.zeros((4, 4, 4), np.int16)
+    nib.save(nib.Nifti1Pair(voxels, np.eye(4)), tmp_path / "pair.hdr")
+    nib.save(nib.AnalyzeImage(voxels, np.eye(4)), tmp_path / "old.hdr")
+    for half in ("hdr", "img"):
+        assert "nib-convert SCAN.hdr" in refused(tmp_path / f"pair.{half}").mend
+        assert "is Analyze 7.5" in str(refused(tmp_path / f"old.{half}"))
+
+
+def test_the_named_converter_gives_a_scan_that_is_read(
+    tmp_path: Path, head: Callable[..., np.ndarray]
+) -> None:
+    """Case 17: `nib-convert` is installed with nibabel, and so with neurofm."""
+    affine = np.array([[-8, 0, 0, 80], [0, 0, 8, -72], [0, -8, 0, 64], [0, 0, 0, 1.0]])
+    nib.save(nib.MGHImage(head(), affine), tmp_path / "brain.mgz")
+    converter = Path(sys.executable).with_name("nib-convert")
+    paths = [tmp_path / "brain.mgz", tmp_path / "brain.nii.gz"]
+    subprocess.run([converter, *paths], check=True)
+    expected = nib.as_closest_canonical(nib.load(paths[0])).get_fdata()
+    np.testing.assert_array_equal(np.asarray(read_volume(paths[1]).volume.array), expected)
 
 
 def test_a_file_that_changed_since_it_was_indexed_is_refused(tmp_path: Path, nifti: Nifti) -> None:
-    path = tmp_path / "scan.nii.gz"  # case 18
+    """Case 18."""
+    path = tmp_path / "scan.nii.gz"
     path.write_bytes(gzip.compress(nifti(), mtime=0))
     indexed = judge_file(path)
     assert read_volume(path, expected_sha256=indexed.sha256).sha256 == indexed.sha256
@@ -220,7 +288,8 @@ def test_a_file_that_changed_since_it_was_indexed_is_refused(tmp_path: Path, nif
     ],
 )
 def test_unusual_names_work(tmp_path: Path, nifti: Nifti, name: str) -> None:
-    path = tmp_path / name  # case 20
+    """Case 20."""
+    path = tmp_path / name
     path.write_bytes(gzip.compress(nifti()))
     assert read_volume(path).volume.shape == (20, 18, 16)
 
@@ -232,7 +301,8 @@ def test_a_name_no_system_accepts_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_decompression_bomb_is_refused_before_it_inflates(tmp_path: Path, nifti: Nifti) -> None:
-    path = tmp_path / "scan.nii.gz"  # case 24
+    """Case 24."""
+    path = tmp_path / "scan.nii.gz"
     for dim in ([3, 1000, 1000, 700, 1, 1, 1, 1], [3, 800, 800, 800, 1, 1, 1, 1]):
         header = nifti(dim=dim, pixdim=[1, 0.3, 0.3, 0.3, 0, 0, 0, 0], data=b"")
         path.write_bytes(gzip.compress(header + bytes(1 << 20)) + bytes(1 << 20))

@@ -63,7 +63,8 @@ def test_voxels_that_cannot_be_a_scan_are_refused(
 def test_a_bad_voxel_is_set_to_zero_and_counted(
     tmp_path: Path, nifti: Callable[..., bytes], head: Head, value: np.floating
 ) -> None:
-    path = tmp_path / "scan.nii"  # cases 58, 60
+    """Cases 58, 60."""
+    path = tmp_path / "scan.nii"
     path.write_bytes(nifti(with_bad_voxels(head(), 1, value)))
     read = read_volume(path)
     assert "1 NaN or infinite voxels were set to 0" in read.notes
@@ -71,10 +72,25 @@ def test_a_bad_voxel_is_set_to_zero_and_counted(
     np.testing.assert_array_equal(np.asarray(read.volume.array), expected)
 
 
+@pytest.mark.parametrize("value", [NAN, INF])
+def test_one_in_a_thousand_voxels_may_be_bad_and_no_more(
+    tmp_path: Path, nifti: Callable[..., bytes], head: Head, value: np.floating
+) -> None:
+    """Cases 58, 60."""
+    path = tmp_path / "scan.nii"
+    allowed = head().size // 1000
+    path.write_bytes(nifti(with_bad_voxels(head(), allowed, value)))
+    assert f"{allowed} NaN or infinite voxels were set to 0" in read_volume(path).notes
+    path.write_bytes(nifti(with_bad_voxels(head(), allowed + 1, value)))
+    with pytest.raises(ScanError, match="are NaN or infinite"):
+        judge_file(path)
+
+
 def test_negative_values_and_an_outlier_are_noted(
     tmp_path: Path, nifti: Callable[..., bytes], head: Head
 ) -> None:
-    voxels = head().astype(np.float32) - 5  # cases 61, 62
+    """Cases 61, 62."""
+    voxels = head().astype(np.float32) - 5
     voxels[3, 3, 3] = 1e30
     path = tmp_path / "scan.nii"
     path.write_bytes(nifti(voxels))
@@ -86,7 +102,8 @@ def test_negative_values_and_an_outlier_are_noted(
 def test_a_bright_scan_of_tiny_contrast_keeps_its_contrast(
     tmp_path: Path, nifti: Callable[..., bytes]
 ) -> None:
-    voxels = np.random.default_rng(0).normal(30000, 5, (20, 18, 16)).astype(np.float32)  # case 63
+    """Case 63."""
+    voxels = np.random.default_rng(0).normal(30000, 5, (20, 18, 16)).astype(np.float32)
     path = tmp_path / "scan.nii"
     path.write_bytes(nifti(voxels))
     np.testing.assert_array_equal(np.asarray(read_volume(path).volume.array), voxels)

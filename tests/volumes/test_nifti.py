@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 
 from neurofm.errors import ScanError
-from neurofm.volumes.nifti import read_labels, read_mask, read_volume, write_volume
+from neurofm.volumes.nifti import (
+    read_foreign_mask,
+    read_labels,
+    read_mask,
+    read_volume,
+    write_volume,
+)
 from neurofm.volumes.volume import Volume
 
 Head = Callable[..., np.ndarray]
@@ -47,7 +53,8 @@ def value_at(volume: Volume, place_mm: np.ndarray) -> float:
 def test_each_voxel_stays_at_its_place_in_all_48_orientations(
     tmp_path: Path, head: Head, rotation: np.ndarray
 ) -> None:
-    voxels, affine = head(), placed(rotation, (20, 18, 16))  # case 45
+    """Case 45."""
+    voxels, affine = head(), placed(rotation, (20, 18, 16))
     volume = read_volume(saved(tmp_path / "scan.nii", voxels, affine)).volume
     assert nib.aff2axcodes(volume.affine) == ("R", "A", "S")
     np.testing.assert_allclose(np.diag(volume.affine), [8, 8, 8, 1], atol=1e-4)
@@ -56,9 +63,31 @@ def test_each_voxel_stays_at_its_place_in_all_48_orientations(
         assert value_at(volume, place) == voxels[tuple(voxel)]
 
 
+def test_one_head_stored_in_48_orientations_is_read_to_one_array(
+    tmp_path: Path, head: Head
+) -> None:
+    """Case 45."""
+    expected, spacing = head(), np.array([8.0, 7.0, 9.0])
+    in_ras = np.diag([*spacing, 1])
+    in_ras[:3, 3] = -spacing * (np.array(expected.shape) - 1) / 2
+    for rotation in ORIENTATIONS:
+        stored = nib.orientations.apply_orientation(
+            expected, nib.orientations.io_orientation(np.vstack([
+                np.column_stack([rotation, np.zeros(3)]), [0, 0, 0, 1]])).astype(int),
+        )  # fmt: skip
+        moved = nib.orientations.inv_ornt_aff(
+            nib.orientations.io_orientation(np.vstack([
+                np.column_stack([rotation, np.zeros(3)]), [0, 0, 0, 1]])), expected.shape,
+        )  # fmt: skip
+        volume = read_volume(saved(tmp_path / "scan.nii", stored, in_ras @ moved)).volume
+        np.testing.assert_array_equal(np.asarray(volume.array), expected)
+        np.testing.assert_allclose(volume.affine, in_ras, atol=1e-4)
+
+
 @pytest.mark.parametrize("degrees", [10, 30, 44, 46])
 def test_an_oblique_scan_keeps_its_rotation(tmp_path: Path, head: Head, degrees: float) -> None:
-    angle = np.deg2rad(degrees)  # case 46
+    """Case 46."""
+    angle = np.deg2rad(degrees)
     turn = np.array(
         [[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]]
     )
@@ -107,7 +136,8 @@ def test_equal_volumes_give_equal_bytes_whatever_their_memory_order(
 
 
 def test_values_that_do_not_fit_are_never_rounded_clipped_or_zeroed(tmp_path: Path) -> None:
-    affine, path = placed(np.eye(3), (20, 18, 16)), tmp_path / "scan.nii.gz"  # case 74
+    """Case 74."""
+    affine, path = placed(np.eye(3), (20, 18, 16)), tmp_path / "scan.nii.gz"
     for value, dtype in ((0.5, np.int16), (40000, np.int16), (-1, np.uint8), (1e39, np.float32)):
         with pytest.raises(ScanError, match="does not fit"):
             write_volume(path, Volume(np.full((20, 18, 16), value), affine), dtype)
@@ -127,7 +157,8 @@ def test_a_sheared_affine_survives_writing(tmp_path: Path, head: Head) -> None:
 def test_a_mask_of_any_whole_number_is_read_as_truth(
     tmp_path: Path, head: Head, scale: int
 ) -> None:
-    mask = head() > 100  # case 71
+    """Case 71."""
+    mask = head() > 100
     path = tmp_path / "mask.nii.gz"
     write_volume(path, Volume(mask * scale, placed(np.eye(3), mask.shape)), np.uint8)
     read = read_mask(path)
@@ -142,8 +173,37 @@ def test_probabilities_become_a_mask_at_one_half(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_mask(path).array, chance >= 0.5)
 
 
+@pytest.mark.parametrize(
+    ("voxels", "note"),
+    [
+        (lambda m: m * np.uint8(255), "the mask reaches 255: every voxel above 0"),
+        (lambda m: m * np.float32(0.9), "the mask holds probabilities: 0.5 and more"),
+        (lambda m: m.astype(np.uint8), None),
+    ],
+    ids=["71 0 and 255", "71 probabilities", "71 nothing to decide"],
+)
+def test_what_was_decided_about_a_foreign_mask_is_noted(
+    tmp_path: Path, head: Head, voxels: Callable[[np.ndarray], np.ndarray], note: str | None
+) -> None:
+    inside = head() > 100
+    path = saved(tmp_path / "mask.nii.gz", voxels(inside), placed(np.eye(3), inside.shape))
+    read = read_foreign_mask(path)
+    np.testing.assert_array_equal(read.volume.array, inside)
+    found = [found for found in read.notes if "the mask" in found]
+    assert (len(found) == 1 and found[0].startswith(note)) if note else found == []
+
+
+def test_a_mask_beyond_float32_is_refused(tmp_path: Path, head: Head) -> None:
+    """Case 40, for masks and labels."""
+    path = saved(tmp_path / "m.nii.gz", head() * 1e300, placed(np.eye(3), head().shape))
+    for read in (read_mask, read_labels):
+        with pytest.raises(ScanError, match="too large for float32"):
+            read(path)
+
+
 def test_an_empty_mask_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "mask.nii.gz"  # case 69
+    """Case 69."""
+    path = tmp_path / "mask.nii.gz"
     write_volume(path, Volume(np.zeros((20, 18, 16), bool), placed(np.eye(3), (20, 18, 16))))
     with pytest.raises(ScanError, match="the mask is empty"):
         read_mask(path)

@@ -37,8 +37,7 @@ class Failure:
 def failure_of(error: ScanError, path: Path | str, participant: str, step: str) -> Failure:
     """The failure row of an error: its reason without the path, which has its own column."""
     reason = f"{error.what}; {error.mend}" if error.mend else error.what
-    parts = (str(path), participant, step, error.kind, " ".join(reason.split()))
-    return Failure(*(part.encode("utf-8", "backslashreplace").decode() for part in parts))
+    return Failure(str(path), participant, step, error.kind, " ".join(reason.split()))
 
 
 def write_failures(failures: Sequence[Failure], path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -9,6 +11,9 @@ import pandas as pd
 
 from neurofm.cohorts.index import participant_keys
 from neurofm.errors import ScanError
+
+# What backslashreplace makes of a byte of a file name that is no UTF-8.
+_ESCAPE = re.compile(r"\\u(dc[89a-f][0-9a-f])")
 
 
 def case_notes(frame: pd.DataFrame) -> list[str]:
@@ -28,12 +33,6 @@ def case_notes(frame: pd.DataFrame) -> list[str]:
     return notes
 
 
-def require_storable(path: str) -> None:
-    """Raise a `ScanError` where a file's name is no text, so that no table can hold it."""
-    if _as_text(path) != path:
-        raise ScanError("its name is not UTF-8 text", "rename it", _as_text(path), kind="name")
-
-
 def storable(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with every byte of a name that is no text written as an escape, \\udcf6."""
     changed = {}
@@ -42,6 +41,13 @@ def storable(frame: pd.DataFrame) -> pd.DataFrame:
             cells = [_as_text(cell) if isinstance(cell, str) else cell for cell in frame[name]]
             changed[name] = pd.Series(cells, dtype=object, index=frame.index)
     return frame.assign(**changed)
+
+
+def require_text_name(path: str) -> None:
+    """Raise a `ScanError` where a path was escaped by `storable`, so that no table can hold it."""
+    original = _ESCAPE.sub(lambda escape: chr(int(escape.group(1), 16)), path)
+    if original != path and os.path.lexists(original):
+        raise ScanError("its name is not UTF-8 text", "rename it", path, kind="name")
 
 
 def _as_text(name: str) -> str:

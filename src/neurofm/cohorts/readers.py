@@ -69,12 +69,13 @@ def index_sources(
     listings = [_listing(Path(source)) for source in dict.fromkeys(sources)]
     _require_distinct_cohorts(sources, listings)
     scans, notes = _without_repeats([scan for listing in listings for scan in listing.scans])
-    frame = frame_of(scans)
+    frame = storable(frame_of(scans))
     notes = [note for listing in listings for note in listing.notes] + notes + case_notes(frame)
     look = Look(verify, volume_index, assume_orientation)
     verified = verify_scans(frame, look, progress)
-    frame = storable(verified.frame)
-    return Indexed(frame, verified.failures, (*notes, *verified.notes, *_twins(frame)))
+    return Indexed(
+        verified.frame, verified.failures, (*notes, *verified.notes, *_twins(verified.frame))
+    )
 
 
 def _listing(source: Path) -> Listing:

@@ -24,7 +24,12 @@ def list_table(path: Path) -> Listing:
         TableError: a missing or misspelt column, an empty id or path, a label that cannot be
             meant, contradicting lines, or a table of which no scan is on this machine.
     """
-    table = read_text_table(path)
+    return list_rows(read_text_table(path))
+
+
+def list_rows(table: TextTable) -> Listing:
+    """As `list_table`, of a table that was read already."""
+    path = table.path
     participant, scan_path = table.require(("participant_id",)), table.require(("path",))
     _refuse_near_misses(table)
     session, mask, cohort = (table.find((name,)) for name in ("session_id", "mask_path", "cohort"))

@@ -15,7 +15,7 @@ import pandas as pd
 
 from neurofm.cohorts.failures import Failure, failure_of
 from neurofm.cohorts.index import participant_keys
-from neurofm.cohorts.name_checks import require_storable
+from neurofm.cohorts.name_checks import require_text_name
 from neurofm.errors import ScanError
 from neurofm.progress import Progress
 from neurofm.volumes.contents import open_contents
@@ -101,7 +101,7 @@ def verify_scans(frame: pd.DataFrame, look: Look, progress: Progress) -> Verifie
 
 def _read_through(look: Look, path: str, mask_path: str | None) -> _Found:
     try:
-        require_storable(path)
+        require_text_name(path)
         report = judge_file(
             Path(path),
             volume_index=look.volume_index,
@@ -117,7 +117,7 @@ def _read_through(look: Look, path: str, mask_path: str | None) -> _Found:
 
 def _open_only(_: Look, path: str, mask_path: str | None) -> _Found:
     try:
-        require_storable(path)
+        require_text_name(path)
         with open_contents(Path(path)) as contents:
             size = contents.file_bytes
         if mask_path is not None:
@@ -129,7 +129,7 @@ def _open_only(_: Look, path: str, mask_path: str | None) -> _Found:
 
 def _mask_notes(look: Look, path: Path) -> tuple[str, ...]:
     try:
-        require_storable(str(path))
+        require_text_name(str(path))
         mask = read_foreign_mask(path, look.assume_orientation)
     except ScanError as error:
         raise _of_mask(error, path) from None
@@ -138,7 +138,7 @@ def _mask_notes(look: Look, path: Path) -> tuple[str, ...]:
 
 def _open_mask(path: Path) -> None:
     try:
-        require_storable(str(path))
+        require_text_name(str(path))
         with open_contents(path):
             return
     except ScanError as error:

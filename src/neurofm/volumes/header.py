@@ -89,7 +89,8 @@ def read_header(contents: Contents, assume_orientation: Orientation | None = Non
     data_bytes = math.prod(shape) * volumes * dtype.itemsize
     _require_plausible_size(shape, data_bytes, offset, contents)
     slope, intercept = _scaling(fields, notes, where)
-    affine = affine_of(fields, shape, assume_orientation, notes, where)
+    with np.errstate(invalid="ignore"):  # a NaN that signals; what is not finite is refused
+        affine = affine_of(fields, shape, assume_orientation, notes, where)
     present = [name for name in _FREE_TEXT if name in (fields.dtype.names or ())]
     written = [name for name in present if bytes(fields[name]).strip(b"\0 ")]
     if written:

@@ -185,13 +185,14 @@ def _read_stored(
 def _as_float32(stored: _Stored) -> npt.NDArray[np.float32]:
     """Scaled values, flat; the product is taken in float64, block by block."""
     raw, header = stored.voxels, stored.header
-    if header.slope == 1 and header.intercept == 0:
-        values = raw.astype(np.float32, copy=False)
-    else:
-        values = np.empty(raw.size, np.float32)
-        for start in range(0, raw.size, BLOCK_VOXELS):
-            part = slice(start, start + BLOCK_VOXELS)
-            values[part] = raw[part] * np.float64(header.slope) + header.intercept
+    with np.errstate(invalid="ignore"):  # NaN voxels, set to 0 below
+        if header.slope == 1 and header.intercept == 0:
+            values = raw.astype(np.float32, copy=False)
+        else:
+            values = np.empty(raw.size, np.float32)
+            for start in range(0, raw.size, BLOCK_VOXELS):
+                part = slice(start, start + BLOCK_VOXELS)
+                values[part] = raw[part] * np.float64(header.slope) + header.intercept
     if stored.tally.bad:
         values[~np.isfinite(values)] = 0
     return values

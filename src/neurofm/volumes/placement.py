@@ -20,6 +20,8 @@ _UNIT_NAMES = {1: "the metre: converted to mm", 3: "the micrometre: converted to
 _FIELD_OF_VIEW_MM = (100.0, 400.0)
 _SPACING_LIMITS_MM = (0.1, 10.0)
 _SPACING_USUAL_MM = (0.3, 4.0)
+# No length in a header is this long, or as short as its inverse, in any unit.
+_BEYOND = 1e9
 
 
 def affine_of(
@@ -43,7 +45,7 @@ def affine_of(
     """
     place = str(where)
     spacing = np.asarray(fields["pixdim"][1:4], dtype=np.float64)
-    if not np.all(np.isfinite(spacing)) or np.any(spacing <= 0):
+    if not np.all((spacing > 1 / _BEYOND) & (spacing < _BEYOND)):
         raise ScanError(f"its voxel size is {_numbers(spacing)}", "", place, kind="header")
     affine = _chosen_affine(fields, shape, assume_orientation, notes, place)
     unit = int(fields["xyzt_units"]) & 7
@@ -107,6 +109,8 @@ def _sform(fields: np.void, place: str) -> Affine | None:
     affine[:3] = [fields["srow_x"], fields["srow_y"], fields["srow_z"]]
     if not np.all(np.isfinite(affine)):
         raise ScanError("its sform is not finite", "", place, kind="orientation")
+    if np.abs(affine).max() > _BEYOND:
+        raise ScanError("its sform leads out of all bounds", "", place, kind="orientation")
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     if np.any(lengths == 0) or abs(np.linalg.det(affine[:3, :3] / lengths)) < 0.05:
         return None
@@ -116,8 +120,10 @@ def _sform(fields: np.void, place: str) -> Affine | None:
 def _qform(fields: np.void) -> Affine | None:
     b, c, d = (float(fields[f"quatern_{name}"]) for name in "bcd")
     offset = [float(fields[f"qoffset_{name}"]) for name in "xyz"]
+    if not np.all(np.abs([b, c, d, *offset]) <= _BEYOND):
+        return None
     square = b * b + c * c + d * d
-    if not np.all(np.isfinite([square, *offset])) or square > 1.001:
+    if square > 1.001:
         return None
     quaternion = np.array([np.sqrt(max(0.0, 1 - square)), b, c, d])
     rotation = quat2mat(quaternion / np.linalg.norm(quaternion))

@@ -70,7 +70,7 @@ class Tally:
                 "is a mask or label map, not a T1-weighted image", "", place, kind="label-map"
             )
         low, high = self.require_float32(header, where)
-        if np.float32(low) == np.float32(high):
+        if abs(float(np.float32(high)) - float(np.float32(low))) < np.finfo(np.float32).tiny:
             raise ScanError(
                 f"its scaling (slope {header.slope:g}, intercept {header.intercept:g}) leaves "
                 "no contrast", "check scl_slope and scl_inter in its header",
