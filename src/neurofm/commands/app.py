@@ -9,6 +9,7 @@ from cyclopts import App
 # Commands are named by import path, so `neurofm --help` imports none of them.
 _COMMANDS = {
     "phantom": ("phantom:phantom", "Simulate a cohort of heads with known truth."),
+    "doctor": ("doctor:doctor", "Say whether a scan can be used, and how it is treated."),
     "index": ("index:index", "List the scans of folders and tables in one index."),
     "split": ("split:split", "Divide an index by participant, for good."),
     "preprocess": ("preprocess:preprocess", "Bring raw scans to MNI152, stripped and normalised."),

@@ -80,7 +80,7 @@ def read_header(contents: Contents, assume_orientation: Orientation | None = Non
     Raises:
         ScanError: not NIfTI, or a header that cannot be trusted; nothing was allocated for it.
     """
-    fields, consumed = _read_fields(contents)
+    fields, consumed = read_fields(contents)
     where = contents.path
     notes: list[str] = []
     shape, volumes = _shape(fields, notes, where)
@@ -91,8 +91,7 @@ def read_header(contents: Contents, assume_orientation: Orientation | None = Non
     slope, intercept = _scaling(fields, notes, where)
     with np.errstate(invalid="ignore"):  # a NaN that signals; what is not finite is refused
         affine = affine_of(fields, shape, assume_orientation, notes, where)
-    present = [name for name in _FREE_TEXT if name in (fields.dtype.names or ())]
-    written = [name for name in present if bytes(fields[name]).strip(b"\0 ")]
+    written = free_text_in(fields)
     if written:
         notes.append(f"free text in the header ({', '.join(written)}) is kept out of all outputs")
     header = Header(shape, volumes, dtype, offset, slope, intercept, affine, tuple(notes))
@@ -101,7 +100,25 @@ def read_header(contents: Contents, assume_orientation: Orientation | None = Non
     return header
 
 
-def _read_fields(contents: Contents) -> tuple[np.void, int]:
+def voxel_type_name(code: int) -> str:
+    """A voxel type in words: "int16", "complex voxels", "the unknown voxel type 77"."""
+    if code in _DTYPES:
+        return np.dtype(_DTYPES[code]).name
+    return _REFUSED_DTYPES.get(code, f"the unknown voxel type {code}")
+
+
+def free_text_in(fields: np.void) -> list[str]:
+    """Names of the header's fields of free text that hold any; the text itself stays unread."""
+    present = [name for name in _FREE_TEXT if name in (fields.dtype.names or ())]
+    return [name for name in present if bytes(fields[name]).strip(b"\0 ")]
+
+
+def read_fields(contents: Contents) -> tuple[np.void, int]:
+    """The raw header as a NumPy record, and its bytes; nothing in it is judged but its form.
+
+    Raises:
+        ScanError: not NIfTI, or cut off inside the header.
+    """
     first = contents.read(nib.nifti1.header_dtype.itemsize)
     refuse_foreign_format(first, contents.path)
     for order in ("<", ">"):
@@ -160,7 +177,7 @@ def _shape(fields: np.void, notes: list[str], where: object) -> tuple[tuple[int,
 def _dtype(fields: np.void, notes: list[str], where: object) -> np.dtype[Any]:
     code = int(fields["datatype"])
     if code not in _DTYPES:
-        what = _REFUSED_DTYPES.get(code, f"the unknown voxel type {code}")
+        what = voxel_type_name(code)
         raise ScanError(f"has {what}", "save it with real numbers", str(where), kind="voxel-type")
     dtype = np.dtype(_DTYPES[code]).newbyteorder(fields.dtype["dim"].base.byteorder)
     if int(fields["bitpix"]) != 8 * dtype.itemsize:

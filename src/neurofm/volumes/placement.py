@@ -14,8 +14,8 @@ from neurofm.errors import ScanError
 Affine = npt.NDArray[np.float64]
 
 _MILLIMETRES = 2
-_MM_PER_UNIT = {1: 1000.0, _MILLIMETRES: 1.0, 3: 0.001}
-_UNIT_NAMES = {1: "the metre: converted to mm", 3: "the micrometre: converted to mm"}
+MM_PER_UNIT = {1: 1000.0, _MILLIMETRES: 1.0, 3: 0.001}
+_UNIT_NOTES = {1: "the metre: converted to mm", 3: "the micrometre: converted to mm"}
 # A head fits into these; wider limits are for noting, not refusing.
 _FIELD_OF_VIEW_MM = (100.0, 400.0)
 _SPACING_LIMITS_MM = (0.1, 10.0)
@@ -49,9 +49,9 @@ def affine_of(
         raise ScanError(f"its voxel size is {_numbers(spacing)}", "", place, kind="header")
     affine = _chosen_affine(fields, shape, assume_orientation, notes, place)
     unit = int(fields["xyzt_units"]) & 7
-    factor = _MM_PER_UNIT.get(unit, 1.0)
+    factor = MM_PER_UNIT.get(unit, 1.0)
     if unit != _MILLIMETRES:
-        notes.append(f"its header's length unit is {_UNIT_NAMES.get(unit, 'unknown: taken as mm')}")
+        notes.append(f"its header's length unit is {_UNIT_NOTES.get(unit, 'unknown: taken as mm')}")
     affine[:3] *= factor
     _judge_lengths(affine, spacing * factor, shape, notes, place)
     return affine
@@ -67,8 +67,8 @@ def _chosen_affine(
     has_sform, has_qform = int(fields["sform_code"]) > 0, int(fields["qform_code"]) > 0
     if not has_sform and not has_qform:
         return _assumed_affine(fields, shape, assume_orientation, notes, place)
-    qform = _qform(fields) if has_qform else None
-    sform = _sform(fields, place) if has_sform else None
+    qform = qform_of(fields) if has_qform else None
+    sform = sform_of(fields, place) if has_sform else None
     if sform is None:
         if qform is None:
             raise ScanError("its orientation matrix is singular", "", place, kind="orientation")
@@ -104,7 +104,12 @@ def _assumed_affine(
     return affine
 
 
-def _sform(fields: np.void, place: str) -> Affine | None:
+def sform_of(fields: np.void, place: str) -> Affine | None:
+    """The sform, whatever its code; None where it is singular.
+
+    Raises:
+        ScanError: it is not finite, or leads out of all bounds.
+    """
     affine = np.eye(4)
     affine[:3] = [fields["srow_x"], fields["srow_y"], fields["srow_z"]]
     if not np.all(np.isfinite(affine)):
@@ -117,7 +122,8 @@ def _sform(fields: np.void, place: str) -> Affine | None:
     return affine
 
 
-def _qform(fields: np.void) -> Affine | None:
+def qform_of(fields: np.void) -> Affine | None:
+    """The qform, whatever its code; None where it is no rotation."""
     b, c, d = (float(fields[f"quatern_{name}"]) for name in "bcd")
     offset = [float(fields[f"qoffset_{name}"]) for name in "xyz"]
     if not np.all(np.abs([b, c, d, *offset]) <= _BEYOND):
