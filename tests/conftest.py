@@ -116,3 +116,49 @@ def fake() -> SimpleNamespace:
 def derivatives(tmp_path: Path) -> Path:
     """What `neurofm preprocess` leaves, without its hours: five scans of three participants."""
     return _write_fake_derivatives(tmp_path / "derivatives", 5)
+
+
+def _ball(centre_mm: tuple[float, float, float]) -> Any:
+    """The voxels of the 1 mm template grid within 65 mm of a place."""
+    from neurofm.volumes.grids import template_grid
+
+    grid = template_grid(1.0)
+    x, y, z = (
+        (np.arange(size) + grid.affine[axis, 3] - centre_mm[axis]) ** 2
+        for axis, size in enumerate(grid.shape)
+    )
+    return x[:, None, None] + y[:, None] + z < 65**2
+
+
+@pytest.fixture(scope="session")
+def turboprep_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders as TurboPrep leaves them: sub-0; sub-1, with other axes; and three not to take.
+
+    A ball on background -4, brighter upwards from 0 to 1 (sub-0) or 2 (sub-1).
+    """
+    from neurofm.volumes.grids import template_grid
+    from neurofm.volumes.nifti import write_volume
+    from neurofm.volumes.volume import Volume
+
+    folder = tmp_path_factory.mktemp("turboprep")
+    affine = template_grid(1.0).affine
+    flip = np.diag([-1.0, 1, 1, 1])
+    flip[0, 3] = template_grid(1.0).shape[0] - 1
+    for number, centre in enumerate([(0.0, -20.0, 10.0), (4.0, -20.0, 12.0)]):
+        inside = _ball(centre)
+        ramp = np.linspace(0, number + 1, inside.shape[2], dtype=np.float32)
+        image, place = np.where(inside, ramp, np.float32(-4)), affine
+        if number:
+            inside, image, place = inside[::-1], image[::-1], affine @ flip
+        write_volume(folder / f"sub-{number}" / "normalized.nii.gz", Volume(image, place))
+        write_volume(folder / f"sub-{number}" / "mask.nii.gz", Volume(inside, place), np.uint8)
+    coarse, place = np.zeros((91, 109, 91), dtype=np.float32), np.diag([2.0, 2, 2, 1])
+    coarse[20:70, 20:90, 20:70] = np.random.default_rng(0).uniform(1, 2, (50, 70, 50))
+    write_volume(folder / "fsl" / "normalized.nii.gz", Volume(coarse, place))
+    write_volume(folder / "fsl" / "mask.nii.gz", Volume(coarse > 0, place), np.uint8)
+    nothing = np.zeros(template_grid(1.0).shape, dtype=np.uint8)
+    write_volume(folder / "empty" / "mask.nii.gz", Volume(nothing, affine), np.uint8)
+    moved = affine.copy()
+    moved[0, 3] += 0.5
+    write_volume(folder / "moved" / "mask.nii.gz", Volume(_ball((0, -20, 10)), moved), np.uint8)
+    return folder

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -15,8 +18,20 @@ from rich.progress import (
 )
 from rich.text import Text
 
+if TYPE_CHECKING:
+    from neurofm.cohorts.failures import Failure
+
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+
+
+def show_problems(notes: Sequence[str], failures: Sequence[Failure]) -> int:
+    """Print notes and scans that could not be used, a line each; the exit status that follows."""
+    for note in notes:
+        err.print(f"Note: {note}", markup=False, soft_wrap=True)
+    for failure in failures:
+        err.print(str(failure), markup=False, soft_wrap=True)
+    return 1 if failures else 0
 
 
 class _RateColumn(ProgressColumn):

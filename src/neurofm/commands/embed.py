@@ -8,7 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from neurofm.commands.console import BarProgress, err, out
+from neurofm.commands.console import BarProgress, out, show_problems
+from neurofm.commands.prepared_by import PreparedBy
 
 
 def embed(
@@ -20,13 +21,15 @@ def embed(
     work: Path | None = None,
     workers: int = os.cpu_count() or 1,
     allow_other_preprocessing: Annotated[bool, Parameter(negative="")] = False,
+    prepared: PreparedBy | None = None,
 ) -> int:
     """Turn scans into embeddings, preprocessed as the weights need.
 
     Parameters
     ----------
     source
-        Scan files, folders, tables or an index.parquet of raw scans; or one packed store.
+        Scan files, folders, tables or an index.parquet of raw scans; or one packed store; or a
+        list for --prepared-by.
     weights
         A pre-training run, or a folder of neurofm import-weights.
     output
@@ -39,19 +42,15 @@ def embed(
         Go on where neurofm's steps are not the weights' own, as with imported weights.
     """
     from neurofm.inference.embed import embed_sources
+    from neurofm.inference.turboprep import embed_turboprep
 
-    done = embed_sources(
-        source,
-        weights,
-        output,
-        work=work,
-        workers=workers,
-        allow_other_contract=allow_other_preprocessing,
-        progress=BarProgress(),
-    )
-    for note in done.notes:
-        err.print(f"Note: {note}", markup=False, soft_wrap=True)
-    for failure in done.failures:
-        err.print(str(failure), markup=False, soft_wrap=True)
+    listed = (prepared or PreparedBy()).turboprep_list(*source)
+    allow, bar = allow_other_preprocessing, BarProgress()
+    if listed:
+        done = embed_turboprep(listed, weights, output, work=work, workers=workers,
+                               allow_other_contract=allow, progress=bar)  # fmt: skip
+    else:
+        done = embed_sources(source, weights, output, work=work, workers=workers,
+                             allow_other_contract=allow, progress=bar)  # fmt: skip
     out.print(f"{output}: {done.scans} scans embedded", markup=False, soft_wrap=True)
-    return 1 if done.failures else 0
+    return show_problems(done.notes, done.failures)

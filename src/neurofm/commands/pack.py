@@ -7,6 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from neurofm.commands.prepared_by import PreparedBy
+
 
 def pack(
     source: Path,
@@ -17,13 +19,14 @@ def pack(
     spacing_mm: float | None = None,
     workers: int = 1,
     verify: bool = False,
+    prepared: PreparedBy | None = None,
 ) -> int:
     """Pack preprocessed scans for fast reading, or check that a store is undamaged.
 
     Parameters
     ----------
     source
-        folder written by `neurofm preprocess`; with --verify, a store.
+        folder of `neurofm preprocess`, or a list for --prepared-by; with --verify, a store.
     overrides
         settings of the recipe as section.key=value, e.g. store.scans_per_shard=16.
     output
@@ -37,7 +40,7 @@ def pack(
     verify
         read every byte of the store SOURCE and name what is damaged.
     """
-    from neurofm.commands.console import BarProgress, out
+    from neurofm.commands.console import BarProgress, out, show_problems
     from neurofm.config.recipe import load_recipe
     from neurofm.errors import ConfigError
     from neurofm.store.packing import pack as pack_store
@@ -51,10 +54,7 @@ def pack(
         raise ConfigError("is missing", "name the store's folder: -o STORE", "--output")
     spacing = () if spacing_mm is None else (f"store.spacing_mm={spacing_mm}",)
     config = load_recipe(recipe, (*overrides, *spacing)).store
-    result = pack_store(source, output, config, BarProgress(), workers)
+    listed = (prepared or PreparedBy()).turboprep_list(source)
+    result = pack_store(listed or source, output, config, BarProgress(), workers)
     out.print(f"{output}: {result.packed} scans packed, {result.reused} were there already")
-    if result.skipped:
-        out.print(f"left out, failed quality checks: {', '.join(result.skipped)}")
-    for failure in result.failures:
-        out.print(f"{failure.kind} {failure.path}: {failure.reason}", markup=False)
-    return 1 if result.failures else 0
+    return show_problems(result.notes, result.failures)

@@ -28,7 +28,7 @@ from neurofm.models.weights import load_encoder
 from neurofm.preprocess.batch import preprocess_index
 from neurofm.preprocess.contract import Contract, contract_of, require_same
 from neurofm.progress import Progress, SilentProgress
-from neurofm.store.reader import open_store
+from neurofm.store.reader import Store, open_store
 from neurofm.training.device import choose_device
 from neurofm.volumes.nifti import read_mask, read_volume
 
@@ -83,14 +83,11 @@ def embed_sources(
     card, encoder = read_card(weights), load_encoder(weights)
     progress = progress or SilentProgress()
     if is_store(sources):
-        return _embed_packed(
-            sources[0],
-            card,
-            encoder,
-            output,
-            allow_other_contract=allow_other_contract,
-            progress=progress,
-        )
+        store = open_store(sources[0])
+        notes = require_fitting(store.contract, store.spacing_mm, card, allow_other_contract)
+        table, features = embed_packed(store, encoder, progress)
+        write_embeddings(output, table, features, card.weights_sha256, store.contract.fingerprint())
+        return Embedded(len(table), (), notes)
     config, notes = preprocessing_of(card, allow_other_contract)
     with _folder(work) as folder:
         frame = gather_index(sources, folder / "sources.parquet", config, progress)
@@ -122,30 +119,31 @@ def preprocessing_of(
     return config, require_same(contract_of(config), wanted, allow_other_contract)
 
 
-def _embed_packed(
-    folder: Path,
-    card: Card,
-    encoder: nn.Module,
-    output: Path,
-    *,
-    allow_other_contract: bool,
-    progress: Progress,
-) -> Embedded:
-    store = open_store(folder)
-    if abs(store.spacing_mm - card.spacing_mm) > 1e-6:
+def require_fitting(
+    contract: Contract, spacing_mm: float, card: Card, allow_other_contract: bool
+) -> tuple[str, ...]:
+    """Refuse packed scans that were not prepared as the weights need, or note what differs.
+
+    Raises:
+        ContractError: names what differs.
+    """
+    if abs(spacing_mm - card.spacing_mm) > 1e-6:
         raise ContractError(
-            f"the store is at {store.spacing_mm:g} mm, the weights need {card.spacing_mm:g} mm",
+            f"the store is at {spacing_mm:g} mm, the weights need {card.spacing_mm:g} mm",
             f"pack with store.spacing_mm={card.spacing_mm:g}",
-            folder,
         )
-    notes: tuple[str, ...] = ()
-    if card.contract is not None:
-        wanted = check_section(Contract, card.contract, "card.json")
-        notes = require_same(store.contract, wanted, allow_other_contract)
+    if card.contract is None:
+        return ()
+    wanted = check_section(Contract, card.contract, "card.json")
+    return require_same(contract, wanted, allow_other_contract)
+
+
+def embed_packed(
+    store: Store, encoder: nn.Module, progress: Progress
+) -> tuple[pd.DataFrame, Float[np.ndarray, "scans features"]]:
+    """The rows of a store, none with a reason against it, and their features."""
     features = embed_store(encoder, store, range(len(store)), choose_device(), progress)
-    frame = store.index.assign(reason=pd.Series(pd.NA, store.index.index, dtype="string"))
-    write_embeddings(output, frame, features, card.weights_sha256, store.contract.fingerprint())
-    return Embedded(len(frame), (), notes)
+    return store.index.assign(reason=pd.Series(pd.NA, store.index.index, dtype="string")), features
 
 
 def _with_reasons(

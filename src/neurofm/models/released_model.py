@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from neurofm.models.card import CohortCount
-from neurofm.preprocess.contract import CONTRACT_VERSION, Contract, Step
-from neurofm.volumes.grids import template_grid
+from neurofm.preprocess.contract import Contract
+from neurofm.preprocess.turboprep import turboprep_contract
 
 SPACING_MM = 1.0
 DESCRIPTION = (
@@ -38,19 +38,5 @@ COHORTS = tuple(
 
 
 def released_contract() -> Contract:
-    """The preprocessing the released model expects: TurboPrep, rigid, MNI152 2009c at 1 mm."""
-    grid = template_grid(1.0)
-    return Contract(
-        version=CONTRACT_VERSION,
-        steps=(
-            Step(name="bias-field", method="n4", version=1, parameters={"shrink": 3}),
-            Step(name="brain-extraction", method="synthstrip", version=1),
-            Step(name="registration", method="ants-synquick-rigid", version=1),
-            Step(name="tissue", method="synthseg-fast", version=1),
-            Step(name="normalisation", method="white-stripe-t1", version=1),
-        ),
-        template_sha256="mni152-nlin-2009c-sym",
-        grid_shape=grid.shape,
-        grid_affine=tuple((row[0], row[1], row[2], row[3]) for row in grid.affine.tolist()),
-        normalisation="white-stripe-t1",
-    )
+    """The preprocessing the released model expects: TurboPrep's, registered rigidly."""
+    return turboprep_contract("rigid")

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from neurofm.config.preparation import StoreConfig
 from neurofm.errors import ScanError
 from neurofm.files import fingerprint_of
+from neurofm.preprocess.contract import Contract
 from neurofm.progress import Progress
 from neurofm.store.model_input import to_model_order
 from neurofm.store.quantise import Quantised, quantise
@@ -30,17 +31,26 @@ from neurofm.store.shards import (
     read_shard,
     write_shard,
 )
-from neurofm.volumes.grids import model_shape
+from neurofm.volumes.grids import Grid, model_shape
 from neurofm.volumes.nifti import read_mask, read_volume
+from neurofm.volumes.volume import Volume
+
+_PLACE_TOLERANCE_MM = 1e-3
 
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """The scans that shard `number` is to hold; `key` changes with any of them or a setting."""
+    """The scans that shard `number` is to hold; `key` changes with any of them or a setting.
+
+    Attributes:
+        grid: where the scans lie, by their contract.
+        spacing_mm: voxel size of the store.
+    """
 
     number: int
     key: str
     sources: tuple[Source, ...]
+    grid: Grid
     spacing_mm: float
 
 
@@ -50,20 +60,23 @@ class _Packed:
     bits: npt.NDArray[np.uint8]
 
 
-def plan_shards(sources: Sequence[Source], config: StoreConfig, contract: str) -> list[ShardPlan]:
+def plan_shards(
+    sources: Sequence[Source], config: StoreConfig, contract: Contract
+) -> list[ShardPlan]:
     """Deal sources into shards in their order.
 
     Args:
         sources: the scans to pack.
         config: shard size and spacing.
-        contract: fingerprint of their preprocessing contract.
+        contract: their preprocessing.
     """
+    grid = Grid(contract.grid_shape, np.array(contract.grid_affine))
     plans = []
     for number, first in enumerate(range(0, len(sources), config.scans_per_shard)):
         part = tuple(sources[first : first + config.scans_per_shard])
         identities = [source.identity for source in part]
-        key = fingerprint_of([contract, config.spacing_mm, identities])
-        plans.append(ShardPlan(number, key, part, config.spacing_mm))
+        key = fingerprint_of([contract.fingerprint(), config.spacing_mm, identities])
+        plans.append(ShardPlan(number, key, part, grid, config.spacing_mm))
     return plans
 
 
@@ -117,7 +130,7 @@ def _in_order(plan: ShardPlan, workers: int) -> Iterator[tuple[Source, Callable[
     pool = ThreadPoolExecutor(workers, thread_name_prefix="pack")
     try:
         for source in plan.sources:
-            pending.append((source, pool.submit(_pack_scan, source, plan.spacing_mm)))
+            pending.append((source, pool.submit(_pack_scan, source, plan)))
             if len(pending) > workers:
                 done, future = pending.popleft()
                 yield done, future.result
@@ -128,11 +141,13 @@ def _in_order(plan: ShardPlan, workers: int) -> Iterator[tuple[Source, Callable[
         pool.shutdown(cancel_futures=True)
 
 
-def _pack_scan(source: Source, spacing_mm: float) -> _Packed:
+def _pack_scan(source: Source, plan: ShardPlan) -> _Packed:
     image = read_volume(source.image_path).volume
     mask = read_mask(source.mask_path)
+    _require_grid(image, plan.grid, source.image_path)
+    _require_grid(mask, plan.grid, source.mask_path)
     try:
-        intensities, inside = to_model_order(image, mask, spacing_mm)
+        intensities, inside = to_model_order(image, mask, plan.spacing_mm)
     except ScanError as error:
         raise ScanError(error.what, error.mend, source.image_path, error.kind) from None
     if not inside.any():
@@ -140,6 +155,20 @@ def _pack_scan(source: Source, spacing_mm: float) -> _Packed:
             "the brain mask is empty in the model's box", "", source.mask_path, "empty-mask"
         )
     return _Packed(quantise(intensities), np.packbits(inside))
+
+
+def _require_grid(volume: Volume, grid: Grid, path: Path) -> None:
+    if volume.shape != grid.shape:
+        what = f"has {_times(volume.shape)} voxels, its preprocessing gives {_times(grid.shape)}"
+    elif not np.allclose(volume.affine, grid.affine, rtol=0, atol=_PLACE_TOLERANCE_MM):
+        what = "lies elsewhere than the grid its preprocessing gives (the affines differ)"
+    else:
+        return
+    raise ScanError(what, "preprocess the scan again, all in one way", path, kind="grid")
+
+
+def _times(shape: tuple[int, int, int]) -> str:
+    return "x".join(map(str, shape))
 
 
 def _refusal(source: Source, error: ScanError) -> RefusedScan:

@@ -12,14 +12,16 @@ from neurofm.cohorts.failures import Failure, write_failures
 from neurofm.cohorts.index import participant_keys
 from neurofm.config.preparation import StoreConfig
 from neurofm.errors import StoreError
-from neurofm.files import atomic_path, fingerprint_of, only_writer, sweep_unfinished, write_bytes
-from neurofm.preprocess.contract import read_contract
+from neurofm.files import atomic_path, fingerprint_of, only_writer, sweep_unfinished
+from neurofm.preprocess.contract import Contract, write_contract
+from neurofm.preprocess.turboprep import TurboPrepList
 from neurofm.progress import Progress, SilentProgress
 from neurofm.store.destination import refuse_foreign_folder, refuse_other_store, require_space
 from neurofm.store.filling import ShardPlan, fill_shard, finished_shard, plan_shards
 from neurofm.store.manifest import CONTRACT, INDEX, SHARDS, Manifest, record_file, write_manifest
-from neurofm.store.selection import select_sources
+from neurofm.store.selection import Selection, select_derivatives
 from neurofm.store.shards import Shard, ShardPaths
+from neurofm.store.turboprep import select_turboprep
 from neurofm.volumes.grids import model_shape
 
 
@@ -32,29 +34,31 @@ class PackResult:
         reused: scans an earlier, interrupted or equal pack had written.
         skipped: ids of scans left out because their quality verdict is "fail".
         failures: scans that could not be packed.
+        notes: what was odd but bearable, one line each.
     """
 
     packed: int
     reused: int
     skipped: tuple[str, ...]
     failures: tuple[Failure, ...]
+    notes: tuple[str, ...] = ()
 
 
 def pack(
-    derivatives: Path,
+    source: Path | TurboPrepList,
     folder: Path,
     config: StoreConfig,
     progress: Progress | None = None,
     workers: int = 1,
 ) -> PackResult:
-    """Pack the scans of a derivatives folder into a store that models read.
+    """Pack preprocessed scans into a store that models read.
 
     Scans stand in the order of their ids. The same command continues an interrupted pack with its
     finished shards, packs damaged ones again, and refreshes the labels of a finished store. Scans
     with a quality verdict of "fail" stay out unless `config.include_failed` names them.
 
     Args:
-        derivatives: folder of `neurofm preprocess`.
+        source: folder of `neurofm preprocess`, or a list of scans that TurboPrep prepared.
         folder: the store; missing, empty, or a store of the same scans and settings.
         config: spacing, shard size, failed scans to let in.
         progress: told about every scan.
@@ -63,27 +67,42 @@ def pack(
     Raises:
         StoreError: the folder holds something else, the disk is too small, or no scan is usable.
         ConfigError: the spacing does not fit, or a scan to let in does not exist.
+        TableError: the list cannot be meant.
         RunError: another process is writing to the folder.
     """
-    refuse_foreign_folder(folder, derivatives)
-    sources, skipped, frame = select_sources(derivatives, config)
-    contract = read_contract(derivatives).fingerprint()
-    plans = plan_shards(sources, config, contract)
+    if isinstance(source, TurboPrepList):
+        refuse_foreign_folder(folder, source.path)
+        selection = select_turboprep(source, progress or SilentProgress())
+    else:
+        refuse_foreign_folder(folder, source)
+        selection = select_derivatives(source, config)
+    return pack_selection(selection, folder, config, progress, workers)
+
+
+def pack_selection(
+    selection: Selection,
+    folder: Path,
+    config: StoreConfig,
+    progress: Progress | None = None,
+    workers: int = 1,
+) -> PackResult:
+    """Pack scans that were selected before; arguments and errors as of `pack`."""
+    plans = plan_shards(selection.sources, config, selection.contract)
     with only_writer(folder):
         refuse_other_store(folder, _content(plans))
         sweep_unfinished(folder)
         reused = {plan.number: finished_shard(folder, plan) for plan in plans}
         shards = _fill_missing(folder, plans, reused, workers, progress or SilentProgress())
-        index = _store_index(shards, frame)
-        failures = _failures(shards, frame)
+        index = _store_index(shards, selection.frame)
+        failures = selection.failures + _failures(shards, selection.frame)
         write_failures(failures, folder / "failures.csv")
         if index.empty:
             raise StoreError(
-                f"none of the scans could be packed ({failures[0].reason})", "", derivatives
+                f"none of the scans could be packed ({failures[0].reason})", "", selection.origin
             )
-        _finish(folder, derivatives, config, plans, index)
+        _finish(folder, selection.contract, config, plans, index)
     old = sum(len(shard.scans) for shard in reused.values() if shard is not None)
-    return PackResult(len(index) - old, old, skipped, failures)
+    return PackResult(len(index) - old, old, selection.skipped, failures, selection.notes)
 
 
 def _fill_missing(
@@ -104,14 +123,14 @@ def _fill_missing(
 
 def _finish(
     folder: Path,
-    derivatives: Path,
+    contract: Contract,
     config: StoreConfig,
     plans: Sequence[ShardPlan],
     index: pd.DataFrame,
 ) -> None:
     with atomic_path(folder / INDEX) as temporary:
         index.to_parquet(temporary, index=False)
-    write_bytes(folder / CONTRACT, (derivatives / CONTRACT).read_bytes())
+    write_contract(folder, contract)
     files = [folder / INDEX, folder / CONTRACT]
     files += [path for plan in plans for path in ShardPaths(folder, plan.number).all()]
     for stray in set((folder / SHARDS).iterdir()) - set(files):
@@ -121,7 +140,7 @@ def _finish(
         shape=model_shape(config.spacing_mm),
         scans=len(index),
         content=_content(plans),
-        contract_fingerprint=read_contract(folder).fingerprint(),
+        contract_fingerprint=contract.fingerprint(),
         files=tuple(record_file(folder, path) for path in files),
     )
     write_manifest(folder, manifest)

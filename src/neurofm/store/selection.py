@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from neurofm.cohorts.failures import Failure
 from neurofm.cohorts.index import read_index
 from neurofm.config.preparation import StoreConfig
 from neurofm.errors import ConfigError, StoreError
+from neurofm.preprocess.contract import Contract, read_contract
 
 
 @dataclass(frozen=True)
@@ -23,27 +25,48 @@ class Source:
     identity: str
 
 
-def select_sources(
-    derivatives: Path, config: StoreConfig
-) -> tuple[list[Source], tuple[str, ...], pd.DataFrame]:
-    """The scans of a derivatives folder that may enter a store, in the order of their ids.
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """What a store is to be made of.
 
-    Returns:
-        the sources; the ids left out for a "fail" verdict; the index rows of the sources.
+    Attributes:
+        origin: the folder or list the scans come from.
+        contract: the preprocessing they share.
+        sources: the scans, in the order of their ids.
+        frame: their index rows, in the same order.
+        listed: the index rows of all scans, in any order, with those that are not sources.
+        skipped: ids left out for a "fail" verdict.
+        failures: scans that turned out unusable before packing.
+        notes: what was odd but bearable, one line each.
+    """
+
+    origin: Path
+    contract: Contract
+    sources: tuple[Source, ...]
+    frame: pd.DataFrame
+    listed: pd.DataFrame
+    skipped: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def select_derivatives(derivatives: Path, config: StoreConfig) -> Selection:
+    """The scans of a derivatives folder that may enter a store.
 
     Raises:
         StoreError: the folder is no finished output of `neurofm preprocess`, or nothing is left.
         ConfigError: `config.include_failed` names a scan that is not there.
+        ContractError: the folder does not say how its scans were preprocessed.
     """
     path = derivatives / "index.parquet"
     if not path.is_file():
         raise StoreError("has no index.parquet", "run neurofm preprocess first", derivatives)
-    frame = read_index(path)
-    _require_columns(frame, path)
-    _require_known(config.include_failed, frame["scan_id"].tolist())
-    failed = (frame["verdict"] == "fail") & ~frame["scan_id"].isin(config.include_failed)
-    skipped = tuple(sorted(frame.loc[failed, "scan_id"]))
-    frame = frame[~failed].sort_values("scan_id", ignore_index=True)
+    listed = read_index(path)
+    _require_columns(listed, path)
+    _require_known(config.include_failed, listed["scan_id"].tolist())
+    failed = (listed["verdict"] == "fail") & ~listed["scan_id"].isin(config.include_failed)
+    skipped = tuple(sorted(listed.loc[failed, "scan_id"]))
+    frame = listed[~failed].sort_values("scan_id", ignore_index=True)
     if frame.empty:
         raise StoreError(
             f"has no scan to pack ({len(skipped)} failed their quality checks)",
@@ -52,8 +75,11 @@ def select_sources(
         )
     columns = ["scan_id", "sha256", "image_path", "brain_mask_path"]
     rows = frame[columns].itertuples(index=False, name=None)
-    sources = [_source(derivatives, *map(str, row)) for row in rows]
-    return sources, skipped, frame
+    sources = tuple(_source(derivatives, *map(str, row)) for row in rows)
+    left_out = f"left out, failed quality checks: {', '.join(skipped)}"
+    contract = read_contract(derivatives)
+    notes = (left_out,) if skipped else ()
+    return Selection(derivatives, contract, sources, frame, listed, skipped, notes=notes)
 
 
 def _source(derivatives: Path, scan_id: str, sha256: str, image: str, mask: str) -> Source:
