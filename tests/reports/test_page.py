@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from neurofm.config.learning import EvaluationConfig
 from neurofm.config.preparation import PreprocessConfig
 from neurofm.config.recipe import Recipe
-from neurofm.errors import RunError
+from neurofm.errors import ContractError, RunError
 from neurofm.evaluation.baselines import PRETRAINED, RANDOM, Model
 from neurofm.evaluation.probing import probe_tasks
 from neurofm.evaluation.record import (
@@ -60,7 +61,8 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     predictions.to_parquet(folder / PREDICTIONS)
     tables.results.to_parquet(folder / RESULTS)
     tables.comparisons.to_parquet(folder / COMPARISONS)
-    table.assign(embedding=[*good[:-1], None]).to_parquet(folder / EMBEDDINGS)
+    marked = table.assign(model="0f" * 32, contract="c" * 16, embedding=[*good[:-1], None])
+    marked.to_parquet(folder / EMBEDDINGS)
     recipe = Recipe(name="tiny", preprocess=PreprocessConfig(template=TEMPLATE), evaluation=CONFIG)
     write_record(
         folder,
@@ -175,3 +177,12 @@ def test_the_csv_holds_the_results_as_they_were_saved(page: str, evaluation: Pat
 def test_a_folder_without_an_evaluation_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no finished evaluation"):
         write_report(tmp_path, None, tmp_path / "page.html")
+
+
+def test_embeddings_of_another_preprocessing_get_no_page(evaluation: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "evaluation"
+    shutil.copytree(evaluation, folder)
+    table = pd.read_parquet(folder / EMBEDDINGS)
+    table.assign(contract="other").to_parquet(folder / EMBEDDINGS)
+    with pytest.raises(ContractError, match="by contract other, not cccc"):
+        write_report(folder, None, tmp_path / "page.html")

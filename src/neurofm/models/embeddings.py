@@ -17,6 +17,7 @@ from neurofm.data.batch import Batch
 from neurofm.data.loader import ScanLoader
 from neurofm.errors import TableError
 from neurofm.files import atomic_path
+from neurofm.models.comparable import require_comparable
 from neurofm.models.encoding import encode
 from neurofm.progress import Progress
 from neurofm.store.reader import Store
@@ -91,11 +92,18 @@ def write_embeddings(
         pq.write_table(arrow, temporary)
 
 
-def read_embeddings(path: Path) -> tuple[pd.DataFrame, Float[np.ndarray, "scans features"]]:
+def read_embeddings(
+    path: Path, contract: str | None = None
+) -> tuple[pd.DataFrame, Float[np.ndarray, "scans features"]]:
     """Read `embeddings.parquet`: its rows and, apart, the matrix of the usable ones.
+
+    Args:
+        path: the file.
+        contract: fingerprint of the preprocessing contract it must be of; None takes any one.
 
     Raises:
         TableError: not such a file, or no scan in it has an embedding.
+        ContractError: its rows are of several contracts or models, or of another contract.
     """
     try:
         table = pd.read_parquet(path)
@@ -104,6 +112,7 @@ def read_embeddings(path: Path) -> tuple[pd.DataFrame, Float[np.ndarray, "scans 
     usable = table[table["embedding"].notna()] if "embedding" in table else table.iloc[:0]
     if usable.empty:
         raise TableError("holds no embedding", "see its column 'reason'", path)
+    require_comparable(usable, contract, path)
     return usable.drop(columns="embedding"), np.stack(usable["embedding"].to_list())
 
 

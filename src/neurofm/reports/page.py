@@ -25,6 +25,7 @@ from neurofm.evaluation.record import (
     read_record,
 )
 from neurofm.files import write_text
+from neurofm.models.comparable import require_comparable
 from neurofm.reports.embedding_map import Panel, embedding_map
 from neurofm.reports.figures import intervals_figure, loss_figure, task_figure
 from neurofm.reports.tables import TaskTable, as_csv, as_markdown, task_tables
@@ -83,6 +84,7 @@ def write_report(evaluation: Path, run: Path | None, page: Path) -> Path:
 
     Raises:
         RunError: the folder is no finished evaluation, or a table in it is damaged.
+        ContractError: its embeddings are of another preprocessing than the evaluation.
     """
     saved = read_evaluation(evaluation)
     predictions = _read_table(evaluation / PREDICTIONS)
@@ -96,7 +98,7 @@ def write_report(evaluation: Path, run: Path | None, page: Path) -> Path:
         for table in tables
     ]
     curve = read_loss_curve(run) if run else None
-    write_text(page, _render(saved.record, sections, _map(evaluation / EMBEDDINGS), curve))
+    write_text(page, _render(saved.record, sections, _map(evaluation, saved.record), curve))
     write_text(page.parent / "results.md", as_markdown(tables))
     write_text(page.parent / "results.csv", as_csv(saved.results))
     return page
@@ -139,9 +141,10 @@ def _without_paths(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"preprocess": preprocess})
 
 
-def _map(path: Path) -> tuple[Panel, ...]:
-    table = _read_table(path)
+def _map(evaluation: Path, record: EvaluationRecord) -> tuple[Panel, ...]:
+    table = _read_table(evaluation / EMBEDDINGS)
     usable = table[table["embedding"].notna()].reset_index(drop=True)
+    require_comparable(usable, record.contract_fingerprint, evaluation / EMBEDDINGS)
     embeddings = np.stack(usable["embedding"].to_list()).astype(np.float64)
     return embedding_map(usable.drop(columns="embedding"), embeddings)
 
