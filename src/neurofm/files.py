@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ from typing import Any
 from neurofm.errors import RunError
 
 _TEMPORARY_PREFIX = ".unfinished-"
+_NO_MORE_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
+_NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
@@ -23,20 +28,29 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The temporary name keeps the ending of `path`, because libraries choose a format by it. On an
     exception the temporary file is removed and whatever stood at `path` is untouched.
+
+    Raises:
+        RunError: the disk is full, the quota is used up, or the folder cannot be written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(
-        prefix=_TEMPORARY_PREFIX, suffix="".join(path.suffixes[-2:]), dir=path.parent
-    )
-    os.close(descriptor)
-    temporary = Path(name)
+    temporary: Path | None = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(
+            prefix=_TEMPORARY_PREFIX, suffix="".join(path.suffixes[-2:]), dir=path.parent
+        )
+        os.close(descriptor)
+        temporary = Path(name)
         yield temporary
         _flush_to_disk(temporary)
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+    except OSError as error:
+        if error.errno in (*_NO_MORE_ROOM, *_NOT_WRITABLE):
+            raise _not_written(path, error) from None
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -72,12 +86,46 @@ def fingerprint_of(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+@contextlib.contextmanager
+def probe_file(folder: Path) -> Iterator[Path]:
+    """Yield a new, empty file in `folder` that others can be asked to see; then remove it."""
+    with tempfile.NamedTemporaryFile(prefix=_TEMPORARY_PREFIX, dir=folder) as file:
+        yield Path(file.name)
+
+
 def sweep_unfinished(folder: Path) -> int:
     """Remove temporary files that a killed process left below `folder`; returns how many."""
     leftovers = list(folder.rglob(f"{_TEMPORARY_PREFIX}*")) if folder.is_dir() else []
     for leftover in leftovers:
         leftover.unlink(missing_ok=True)
     return len(leftovers)
+
+
+def require_room(folder: Path, wanted_bytes: int, wanted_files: int, what: str) -> None:
+    """Refuse work that the file system of `folder` has no room for.
+
+    Args:
+        folder: exists.
+        wanted_bytes: about as much as the work will write.
+        wanted_files: about as many files and folders as it will make.
+        what: the work in words, e.g. "40 scans".
+
+    Raises:
+        RunError: there are fewer bytes or fewer files (inodes) free than wanted.
+    """
+    disk = os.statvfs(folder)
+    free_bytes = disk.f_bavail * disk.f_frsize
+    mend = "make room, or choose another -o"
+    if free_bytes < wanted_bytes:
+        wanted, free = _in_words(wanted_bytes), _in_words(free_bytes)
+        raise RunError(f"{what} need about {wanted}, but {free} are free there", mend, folder)
+    # Some file systems count no files and say 0.
+    if disk.f_files and disk.f_favail < wanted_files:
+        raise RunError(
+            f"{what} need about {wanted_files} files, but only {disk.f_favail} more can be made",
+            mend,
+            folder,
+        )
 
 
 @contextlib.contextmanager
@@ -105,8 +153,26 @@ def only_writer(folder: Path) -> Iterator[None]:
         raise RunError(
             "another neurofm process is writing here", "wait for it, or choose another -o", folder
         ) from None
+    except OSError as error:
+        # Some cluster file systems are mounted without locks; the work can be done all the same.
+        if error.errno not in _NO_LOCKS_HERE:
+            raise
+        warnings.warn(f"{folder} cannot be locked: start one command at a time", stacklevel=3)
     with lock:
         yield
+
+
+def _not_written(path: Path, error: OSError) -> RunError:
+    full = error.errno in _NO_MORE_ROOM
+    mend = "make room, then repeat the command" if full else "choose another -o"
+    return RunError(f"cannot be written ({os.strerror(error.errno or 0)})", mend, path)
+
+
+def _in_words(count: int) -> str:
+    for unit, size in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 1000:.0f} kB"
 
 
 def _flush_to_disk(path: Path) -> None:

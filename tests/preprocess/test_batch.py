@@ -194,9 +194,9 @@ def test_a_killed_worker_loses_no_scan_and_changes_no_result(
 
 
 def worker_of(parent: int) -> int:
-    """A child of a process that is at work (not multiprocessing's resource tracker)."""
+    """A child of a process that is at work on scans."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()
     for child in children:
-        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+        if b"scan_process" in Path(f"/proc/{child}/cmdline").read_bytes():
             return int(child)
     raise AssertionError("no worker is running")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from neurofm.preprocess.ants_images import ants_module, ras_matrix, to_ants
-from neurofm.preprocess.outputs import itk_transform
+from neurofm.preprocess.itk_transform import itk_text
 from neurofm.preprocess.registration import register
 from neurofm.preprocess.template_space import coarse_template
 from neurofm.volumes.volume import Volume
@@ -45,6 +45,6 @@ def test_the_written_transform_is_the_one_ants_reads(
     to_template: np.ndarray, tmp_path: Path
 ) -> None:
     path = tmp_path / "xfm.txt"
-    path.write_text(itk_transform(to_template), encoding="utf-8")
+    path.write_text(itk_text(to_template), encoding="utf-8")
     read = ras_matrix(ants_module().read_transform(str(path)))
     np.testing.assert_allclose(np.linalg.inv(read), to_template, atol=1e-6)

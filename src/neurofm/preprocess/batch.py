@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from neurofm.cohorts.failures import Failure, write_failures
 from neurofm.cohorts.index import check_index, write_index
 from neurofm.config import PreprocessConfig
 from neurofm.errors import ContractError
-from neurofm.files import only_writer, sha256_of, sweep_unfinished
+from neurofm.files import only_writer, require_room, sha256_of, sweep_unfinished
 from neurofm.preprocess.back_ends import require_back_ends
 from neurofm.preprocess.contract import (
     FILE_NAME,
@@ -22,10 +23,14 @@ from neurofm.preprocess.contract import (
     read_contract,
     write_contract,
 )
-from neurofm.preprocess.naming import OutputNames, cohort_folder, output_names
-from neurofm.preprocess.outputs import Plan, describe_dataset, finished_summary
-from neurofm.preprocess.workers import Outcome, Task, quality_failure, run_tasks
+from neurofm.preprocess.layout import claim_layout, describe_layout, write_table
+from neurofm.preprocess.naming import Layout, OutputNames, output_names
+from neurofm.preprocess.outputs import FILES_PER_SCAN, Plan, estimated_bytes, finished_summary
+from neurofm.preprocess.tasks import Outcome, Task, finished_outcome
+from neurofm.preprocess.workers import DEFAULT_SCAN_MINUTES, run_tasks
 from neurofm.progress import Progress, SilentProgress
+
+RunTasks = Callable[[Sequence[Task]], Generator[Outcome, None, None]]
 
 
 @dataclass(frozen=True)
@@ -36,11 +41,13 @@ class BatchResult:
         finished: scans prepared now, including those whose verdict is "fail".
         reused: scans an earlier run had prepared from the same file in the same way.
         failures: scans without a usable result, in the order of the index.
+        notes: what the user should know of the course of the work.
     """
 
     finished: int
     reused: int
     failures: tuple[Failure, ...]
+    notes: tuple[str, ...] = ()
 
 
 def preprocess_index(
@@ -49,8 +56,13 @@ def preprocess_index(
     config: PreprocessConfig,
     workers: int = 1,
     progress: Progress | None = None,
+    *,
+    cluster: str | None = None,
+    scan_minutes: float = DEFAULT_SCAN_MINUTES,
+    layout: Layout = "bids",
+    verify: bool = False,
 ) -> BatchResult:
-    """Prepare every scan of an index into a folder of BIDS derivatives.
+    """Prepare every scan of an index into a folder of derivatives.
 
     The same command continues an interrupted run. The folder receives, beside one folder for each
     cohort, `preprocessing.json` (the contract), `index.parquet` (the rows of finished scans with
@@ -62,29 +74,37 @@ def preprocess_index(
         config: the recipe's `preprocess` section.
         workers: processes; 0 works in this one. The results do not depend on it.
         progress: told about every scan.
+        cluster: a dask scheduler's address or file; its workers do the work instead.
+        scan_minutes: a scan that takes longer is given up; 0 for no limit, and without effect
+            where this process does the work.
+        layout: the names of the results; see `output_names`.
+        verify: read finished results and compare their checksums, not only their sizes.
 
     Raises:
         TableError: the frame is no index, or two scans would have the same output names.
         ContractError: the folder holds scans of another contract.
-        MissingDependencyError: a back-end of the settings is not installed.
-        RunError: another process writes to the folder, or it cannot be written to.
+        MissingDependencyError: a back-end of the settings, or dask, is not installed.
+        RunError: another process writes to the folder, it cannot be written to, has too little
+            room or another layout; or the cluster cannot be used.
     """
     check_index(frame, "index")
     require_back_ends(config)
     frame = frame.reset_index(drop=True)
-    names = output_names(frame)
-    plan = Plan(folder, config, contract_of(config))
+    names = output_names(frame, layout)
+    plan = Plan(folder.absolute(), config, contract_of(config), layout)
+    tasks = [
+        _task(row, number, names[number], plan)
+        for number, row in enumerate(frame.to_dict("records"))
+    ]
     with only_writer(folder):
         _claim(plan)
-        for cohort in frame["cohort"].unique():
-            describe_dataset(folder / cohort_folder(cohort), cohort)
-        tasks = [
-            _task(row, number, names[number], plan)
-            for number, row in enumerate(frame.to_dict("records"))
-        ]
-        outcomes = _earlier_outcomes(tasks)
-        reused = len(outcomes)
-        _work([task for task in tasks if task.row not in outcomes], outcomes, workers, progress)
+        with _machinery(cluster, workers, plan.folder, tasks, scan_minutes) as run:
+            describe_layout(folder, layout, sorted(set(frame["cohort"])))
+            outcomes = _earlier_outcomes(tasks, verify)
+            reused = len(outcomes)
+            waiting = [task for task in tasks if task.row not in outcomes]
+            _require_room_for(waiting, plan)
+            _work(run, waiting, outcomes, progress or SilentProgress())
         return _conclude(frame, plan, names, outcomes, reused)
 
 
@@ -99,7 +119,29 @@ def _claim(plan: Plan) -> None:
                 folder,
             )
     sweep_unfinished(folder)
+    claim_layout(folder, plan.layout)
     write_contract(folder, contract)
+
+
+@contextlib.contextmanager
+def _machinery(
+    cluster: str | None, workers: int, folder: Path, tasks: Sequence[Task], scan_minutes: float
+) -> Iterator[RunTasks]:
+    """Yield what does tasks: processes of this machine, or of a cluster that was found fit."""
+    if cluster is None:
+        yield lambda waiting: run_tasks(waiting, min(workers, len(waiting)), scan_minutes)
+        return
+    from neurofm.preprocess.cluster import workers_at
+
+    seen = [folder, *(task.path for task in tasks[:1] if task.path.exists())]
+    with workers_at(cluster, seen, scan_minutes) as run:
+        yield run
+
+
+def _require_room_for(waiting: Sequence[Task], plan: Plan) -> None:
+    count = len(waiting)
+    wanted = count * estimated_bytes(plan.contract)
+    require_room(plan.folder, wanted, count * FILES_PER_SCAN, f"the results of {count} scans")
 
 
 def _task(row: dict[Hashable, Any], number: int, names: OutputNames, plan: Plan) -> Task:
@@ -115,7 +157,7 @@ def _task(row: dict[Hashable, Any], number: int, names: OutputNames, plan: Plan)
     )
 
 
-def _earlier_outcomes(tasks: Sequence[Task]) -> dict[int, Outcome]:
+def _earlier_outcomes(tasks: Sequence[Task], verify: bool) -> dict[int, Outcome]:
     """The outcomes of scans that are finished already, from the same file by the same contract."""
     outcomes = {}
     for task in tasks:
@@ -123,24 +165,25 @@ def _earlier_outcomes(tasks: Sequence[Task]) -> dict[int, Outcome]:
         if not (task.plan.folder / task.names.sidecar).is_file() or not task.path.is_file():
             continue
         sha256 = task.sha256 or sha256_of(task.path)
-        summary = finished_summary(task.plan, task.names, sha256, task.mask_path)
+        summary = finished_summary(task.plan, task.names, sha256, task.mask_path, verify)
         if summary is not None:
-            outcomes[task.row] = Outcome(task.row, summary, quality_failure(task, summary))
+            outcomes[task.row] = finished_outcome(task, summary)
     return outcomes
 
 
 def _work(
-    tasks: Sequence[Task], outcomes: dict[int, Outcome], workers: int, progress: Progress | None
+    run: RunTasks, tasks: Sequence[Task], outcomes: dict[int, Outcome], progress: Progress
 ) -> None:
-    progress = progress or SilentProgress()
     total = len(tasks) + len(outcomes)
     progress.start("preprocessing", total, "scan", done=len(outcomes))
     failed = sum(outcome.failure is not None for outcome in outcomes.values())
     try:
-        for outcome in run_tasks(tasks, min(workers, len(tasks))):
-            outcomes[outcome.row] = outcome
-            failed += outcome.failure is not None
-            progress.advance(note=f"{failed} failed" if failed else "")
+        # Closed at once when something is raised, so that no process works on for nobody.
+        with contextlib.closing(run(tasks)) as done:
+            for outcome in done:
+                outcomes[outcome.row] = outcome
+                failed += outcome.failure is not None
+                progress.advance(note=f"{failed} failed" if failed else "")
     finally:
         progress.finish()
 
@@ -168,8 +211,20 @@ def _conclude(
         problem=None,
     )
     write_index(finished, plan.folder / "index.parquet")
+    write_table(plan.folder, plan.layout, finished)
     failures = tuple(
         outcome.failure for _, outcome in sorted(outcomes.items()) if outcome.failure is not None
     )
     write_failures(failures, plan.folder / "failures.csv")
-    return BatchResult(len(rows) - reused, reused, failures)
+    return BatchResult(len(rows) - reused, reused, failures, _notes(outcomes))
+
+
+def _notes(outcomes: dict[int, Outcome]) -> tuple[str, ...]:
+    deaths = sum(outcome.deaths for outcome in outcomes.values())
+    if not deaths:
+        return ()
+    note = (
+        f"{deaths} processes died at work, most likely for lack of memory; their scans were tried "
+        "again; fewer --workers would be quicker"
+    )
+    return (note,)

@@ -1,4 +1,4 @@
-"""Where each scan's results stand: BIDS-derivatives names, one folder for each cohort."""
+"""Where each scan's results stand: one folder for each cohort, names as in BIDS or TurboPrep."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from neurofm.errors import TableError
 
 SPACE = "MNI152NLin2009cSym"
+
+Layout = Literal["bids", "turboprep"]
 
 _ENTITY = re.compile(r"[a-z]+-[A-Za-z0-9]+")
 _MAX_NAME_BYTES = 200
@@ -23,7 +25,7 @@ class OutputNames:
     """The files of one scan, relative to the derivatives folder, with forward slashes.
 
     Attributes:
-        label: "sub-01_ses-2", the name in captions.
+        label: "sub-01_ses-2".
     """
 
     label: str
@@ -35,14 +37,19 @@ class OutputNames:
     picture: str
 
 
-def output_names(frame: pd.DataFrame) -> list[OutputNames]:
+def output_names(frame: pd.DataFrame, layout: Layout = "bids") -> list[OutputNames]:
     """The output names of every row of an index, in its order.
+
+    Args:
+        frame: an index.
+        layout: "bids", or "turboprep": a folder for each scan with TurboPrep's file names.
 
     Raises:
         TableError: two scans would be written to the same place, because their ids differ in
             characters only that BIDS does not allow in a label, or an id has no allowed one.
     """
-    names = [_names_of(row) for row in frame.to_dict("records")]
+    name_files = {"bids": _bids_names, "turboprep": _turboprep_names}[layout]
+    names = [name_files(*_place_of(row)) for row in frame.to_dict("records")]
     _refuse_collisions(names, frame["scan_id"].tolist())
     return names
 
@@ -61,14 +68,24 @@ def bids_label(text: str) -> str:
     return label
 
 
-def _names_of(row: dict[Hashable, Any]) -> OutputNames:
+def cohort_folder(cohort: str) -> str:
+    """The folder of a cohort: its name with anything unusual replaced."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", cohort).lstrip(".-") or "cohort"
+
+
+def _place_of(row: dict[Hashable, Any]) -> tuple[str, list[str], str]:
+    """The cohort's folder, the folders of participant and session, and the scan's label."""
     cohort, participant, session = row["cohort"], row["participant_id"], row["session_id"]
     folders = [f"sub-{bids_label(str(participant))}"]
     if isinstance(session, str):
         folders.append(f"ses-{bids_label(str(session))}")
     given = [str(part) for part in (cohort, participant, session) if isinstance(part, str)]
     label = "_".join([*folders, *_details(str(row["scan_id"]), given)])
-    stem = str(PurePosixPath(cohort_folder(str(cohort)), *folders, "anat", label))
+    return cohort_folder(str(cohort)), folders, label
+
+
+def _bids_names(cohort: str, folders: list[str], label: str) -> OutputNames:
+    stem = str(PurePosixPath(cohort, *folders, "anat", label))
     return OutputNames(
         label=label,
         image=f"{stem}_space-{SPACE}_desc-preproc_T1w.nii.gz",
@@ -80,9 +97,17 @@ def _names_of(row: dict[Hashable, Any]) -> OutputNames:
     )
 
 
-def cohort_folder(cohort: str) -> str:
-    """The folder of a cohort: its name with anything unusual replaced."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", cohort).lstrip(".-") or "cohort"
+def _turboprep_names(cohort: str, _folders: list[str], label: str) -> OutputNames:
+    folder = str(PurePosixPath(cohort, label))
+    return OutputNames(
+        label=label,
+        image=f"{folder}/normalized.nii.gz",
+        brain_mask=f"{folder}/mask.nii.gz",
+        tissue=f"{folder}/segm.nii.gz",
+        transform=f"{folder}/affine_transf.mat",
+        sidecar=f"{folder}/normalized.json",
+        picture=f"{folder}/check.png",
+    )
 
 
 def _details(scan_id: str, given: Sequence[str]) -> list[str]:

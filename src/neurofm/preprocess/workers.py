@@ -1,199 +1,156 @@
-"""Scans side by side in a pool of processes that outlives the death of any of them."""
+"""Scans side by side in processes of one machine; a crash or a hang of one costs one scan."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import multiprocessing
 import os
+import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
 
-from neurofm.cohorts.failures import Failure, failure_of
-from neurofm.errors import NeurofmError, RunError, ScanError
-from neurofm.preprocess.naming import OutputNames
-from neurofm.preprocess.outputs import Plan, Summary, write_outputs
-from neurofm.preprocess.pipeline import StepClock, prepare_scan
+from neurofm.preprocess.scan_process import ProcessDiedError, ScanProcess, Work
+from neurofm.preprocess.tasks import Outcome, Task, prepare_and_write
 
-_THREAD_VARIABLES = (
-    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
-    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
-    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
-)  # fmt: skip
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+# A scan takes 15 to 30 s, with an outside program up to some 20 minutes; beyond this it hangs.
+DEFAULT_SCAN_MINUTES = 60.0
 # What one scan needs at most, measured on 0.7 mm heads.
 _MEMORY_GB = 3.0
 
 
-@dataclass(frozen=True)
-class Task:
-    """One scan to prepare: what, from where, to where.
-
-    Attributes:
-        row: its place in the index.
-        sha256: its indexed checksum; None where the index has none.
-    """
-
-    row: int
-    path: Path
-    mask_path: Path | None
-    participant: str
-    sha256: str | None
-    names: OutputNames
-    plan: Plan
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one scan: a summary, a failure, or both where the result is not usable."""
-
-    row: int
-    summary: Summary | None
-    failure: Failure | None
-
-
 def suggested_workers() -> int:
     """As many processes as this machine has free cores and memory for, at least one."""
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
     memory_gb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1024**3
-    return max(1, min(cores, int(memory_gb / _MEMORY_GB)))
+    return max(1, min(_free_cores(), int(memory_gb / _MEMORY_GB)))
 
 
-def run_tasks(tasks: Sequence[Task], workers: int) -> Iterator[Outcome]:
+def run_tasks(
+    tasks: Sequence[Task],
+    workers: int,
+    scan_minutes: float = DEFAULT_SCAN_MINUTES,
+    work: Work = prepare_and_write,
+) -> Generator[Outcome, None, None]:
     """Yield the outcome of every task as it is finished, in any order.
 
-    Where a worker is killed, as by the system when memory runs out, the scans it and its
-    neighbours were at are tried again one at a time, so only the culprit is a failure.
+    A scan whose process dies is tried again at the end, with nothing beside it. A process that the
+    system killed, as it does when memory runs out, is not replaced as long as others are left.
 
     Args:
         tasks: the scans.
-        workers: processes; 0 works in this process.
+        workers: processes; 0 works in this process, without a time limit.
+        scan_minutes: a scan at work for longer is a failure, its process is killed; 0 for no limit.
+        work: what is done with each task.
 
     Raises:
         RunError: the output folder cannot be written to any more.
     """
-    if workers < 1:
-        yield from map(prepare_and_write, tasks)
+    if workers <= 0:
+        yield from map(work, tasks)
         return
-    waiting = deque(tasks)
-    with _threads_for(workers):
-        while waiting:
-            suspects: list[Task] = []
-            yield from _until_broken(waiting, workers, suspects)
-            for task in suspects:
-                yield _alone(task)
-
-
-def prepare_and_write(task: Task) -> Outcome:
-    """Prepare one scan and write its results; a bad scan is an outcome, not an exception."""
-    clock = StepClock()
+    pool = _Pool(work, max(1, _free_cores() // workers), scan_minutes)
     try:
-        prepared = prepare_scan(
-            task.path,
-            task.plan.config,
-            task.mask_path,
-            expected_sha256=task.sha256,
-            clock=clock,
-        )
-        clock.current = "write"
-        summary = write_outputs(task.plan, task.names, prepared, task.mask_path)
-    except ScanError as error:
-        failure = failure_of(error, task.path, task.participant, clock.current)
-        return Outcome(task.row, None, failure)
-    except NeurofmError:
-        raise
-    except MemoryError:
-        return Outcome(task.row, None, _failure(task, clock.current, "memory", _OUT_OF_MEMORY))
-    except OSError as error:
-        if clock.current == "write" and error.errno in _DISK_ERRORS:
-            raise RunError(
-                f"cannot be written to any more ({error.strerror})",
-                "make room; the same command goes on with the scan it was at",
-                task.plan.folder,
-            ) from None
-        reason = f"{type(error).__name__}: {error.strerror or error}"
-        return Outcome(task.row, None, _failure(task, clock.current, "unexpected", reason))
-    except Exception as error:  # noqa: BLE001 - whatever a library throws, the other scans go on
-        reason = f"{type(error).__name__}: {error}"
-        return Outcome(task.row, None, _failure(task, clock.current, "unexpected", reason))
-    return Outcome(task.row, summary, quality_failure(task, summary))
-
-
-def quality_failure(task: Task, summary: Summary) -> Failure | None:
-    """The failure of a scan whose result must not be used, or None."""
-    if summary.verdict != "fail":
-        return None
-    reason = f"{', '.join(summary.reasons)}; look at {task.names.picture}"
-    return _failure(task, "quality", "quality", reason)
-
-
-_OUT_OF_MEMORY = "there is not enough memory for it; use fewer --workers"
-
-
-def _failure(task: Task, step: str, kind: str, reason: str) -> Failure:
-    return Failure(str(task.path), task.participant, step, kind, " ".join(reason.split()))
-
-
-def _until_broken(waiting: deque[Task], workers: int, suspects: list[Task]) -> Iterator[Outcome]:
-    """Yield outcomes until all are done or a worker dies; then `suspects` holds who was in work."""
-    running: dict[Future[Outcome], Task] = {}
-    with _pool(workers) as pool:
-        try:
-            while (waiting or running) and not suspects:
-                # No more in flight than workers: the rest are no suspects when one dies.
-                while waiting and len(running) < workers:
-                    running[pool.submit(prepare_and_write, waiting[0])] = waiting[0]
-                    waiting.popleft()
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    task = running.pop(future)
-                    try:
-                        outcome = future.result()
-                    except BrokenProcessPool:
-                        suspects.append(task)
-                    else:
-                        yield outcome
-        except BrokenProcessPool:
-            pass
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-    suspects += running.values()
-
-
-def _alone(task: Task) -> Outcome:
-    with _pool(1) as pool:
-        try:
-            return pool.submit(prepare_and_write, task).result()
-        except BrokenProcessPool:
-            reason = "the process at work on it was killed, most likely for lack of memory; " + (
-                "use a machine with more, or a smaller scan"
-            )
-            return Outcome(task.row, None, _failure(task, "start", "killed", reason))
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-
-
-@contextlib.contextmanager
-def _threads_for(workers: int) -> Iterator[None]:
-    """Give each worker started meanwhile its share of the cores."""
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(max(1, cores // workers))))
-    try:
-        yield
+        yield from pool.run(tasks, workers)
+        for task in pool.died:
+            yield pool.again(task)
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        pool.close()
+
+
+def timed_out(task: Task, scan_minutes: float) -> Outcome:
+    """The outcome of a scan that was given up."""
+    reason = (
+        f"was not done after {scan_minutes:g} minutes and was stopped; "
+        "look at the scan, or raise --scan-minutes"
+    )
+    return task.failed("start", "timeout", reason)
+
+
+def died_twice(task: Task, death: ProcessDiedError) -> Outcome:
+    """The outcome of a scan whose process died, and died again."""
+    mend = "use a machine with more" if death.was_killed else "look at the scan"
+    kind = "killed" if death.was_killed else "crashed"
+    reason = f"the process at work on it {death}, a second time too; {mend}"
+    return task.failed("start", kind, reason)
+
+
+@dataclass
+class _Pool:
+    """Processes at work, each with the time by which it must be done."""
+
+    work: Work
+    threads: int
+    scan_minutes: float
+    busy: dict[ScanProcess, float] = field(default_factory=dict)
+    idle: list[ScanProcess] = field(default_factory=list)
+    died: list[Task] = field(default_factory=list)
+
+    def run(self, tasks: Sequence[Task], workers: int) -> Iterator[Outcome]:
+        waiting = deque(tasks)
+        while waiting or self.busy:
+            while waiting and len(self.busy) < workers:
+                self._begin(waiting.popleft())
+            for process in self._ready():
+                task = process.task
+                try:
+                    outcome = self._finish(process)
+                except ProcessDiedError as death:
+                    if task:
+                        self.died.append(task)
+                    if death.was_killed:
+                        workers = max(1, workers - 1)
+                else:
+                    yield outcome
+            yield from self._overdue()
+
+    def again(self, task: Task) -> Outcome:
+        """Try a task on which a process died, alone."""
+        self.close()
+        self._begin(task)
+        for process in self._ready():
+            try:
+                return self._finish(process).after_deaths(1)
+            except ProcessDiedError as death:
+                return died_twice(task, death).after_deaths(2)
+        return next(self._overdue()).after_deaths(1)
+
+    def close(self) -> None:
+        for process in (*self.busy, *self.idle):
+            process.kill()
+        self.busy, self.idle = {}, []
+
+    def _begin(self, task: Task) -> None:
+        process = self.idle.pop() if self.idle else ScanProcess(self.work, self.threads)
+        limit = self.scan_minutes * 60 if self.scan_minutes else float("inf")
+        self.busy[process] = time.monotonic() + limit
+        process.begin(task)
+
+    def _ready(self) -> list[ScanProcess]:
+        """Processes that have an answer or have died; none when one is overdue."""
+        first = min(self.busy.values())
+        patience = None if first == float("inf") else max(0.0, first - time.monotonic())
+        by_pipe = {process.pipe: process for process in self.busy}
+        return [by_pipe[pipe] for pipe in wait(list(by_pipe), patience) if pipe in by_pipe]
+
+    def _finish(self, process: ScanProcess) -> Outcome:
+        del self.busy[process]
+        try:
+            outcome = process.result()
+        except BaseException:
+            process.kill()
+            raise
+        self.idle.append(process)
+        return outcome
+
+    def _overdue(self) -> Iterator[Outcome]:
+        now = time.monotonic()
+        for process in [process for process, end in self.busy.items() if end <= now]:
+            del self.busy[process]
+            process.kill()
+            if process.task:
+                yield timed_out(process.task, self.scan_minutes)
+
+
+def _free_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

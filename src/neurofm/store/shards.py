@@ -106,19 +106,19 @@ def array_file(path: Path, block: tuple[int, ...], dtype: type, blocks: int) -> 
     Raises:
         StoreError: the disk is full.
     """
-    try:
-        with atomic_path(path) as temporary, temporary.open("r+b") as file:
+    with atomic_path(path) as temporary, temporary.open("r+b") as file:
+        try:
             array = ArrayFile(file, block, dtype, blocks)
             yield array
             array.close()
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreError(
-                f"cannot be written ({os.strerror(error.errno)})",
-                "free some space; the same command continues",
-                path,
-            ) from None
-        raise
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StoreError(
+                    f"cannot be written ({os.strerror(error.errno)})",
+                    "free some space; the same command continues",
+                    path,
+                ) from None
+            raise
 
 
 def packed_mask_bytes(shape: tuple[int, int, int]) -> int:

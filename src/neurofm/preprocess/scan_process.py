@@ -1,0 +1,158 @@
+"""A process of its own that does one scan after another, so that a crash or a hang costs one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
+
+from neurofm.preprocess.tasks import Outcome, Task
+
+Work = Callable[[Task], Outcome]
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+)  # fmt: skip
+# It finds modules where its owner does; the variable PYTHONPATH would reach outside programs too.
+_START = """
+import sys
+sys.path[:] = sys.argv[2:]
+from neurofm.preprocess.scan_process import serve
+serve(int(sys.argv[1]))
+"""
+_LAST_BREATH_SECONDS = 10.0
+
+
+class ProcessDiedError(Exception):
+    """The process ended without an answer.
+
+    Args:
+        status: its exit status; negative, the signal that killed it.
+    """
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(status)
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether it was ended from outside, as the system does when memory runs out."""
+        return self.status == -signal.SIGKILL
+
+    def __str__(self) -> str:
+        if self.was_killed:
+            return "was killed, most likely for lack of memory"
+        if self.status < 0:
+            return f"crashed ({signal.Signals(-self.status).name})"
+        return f"ended with status {self.status}"
+
+
+class ScanProcess:
+    """A Python process that waits for tasks; it is not forked, and outlives none of its owner's.
+
+    It belongs to its owner's process group, so that what ends the command ends it too.
+
+    Args:
+        work: what is done with each task; a function that can be imported by its name.
+        threads: how many threads the libraries in it may use.
+    """
+
+    def __init__(self, work: Work, threads: int) -> None:
+        self.pipe, theirs = Pipe()
+        self.task: Task | None = None
+        limits = dict.fromkeys(THREAD_VARIABLES, str(threads))
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _START, str(theirs.fileno()), *sys.path],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env=os.environ | limits,
+            )
+        with contextlib.suppress(BrokenPipeError):
+            self.pipe.send_bytes(pickle.dumps(work))
+
+    @property
+    def number(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def begin(self, task: Task) -> None:
+        """Hand it a task; `result` is there as soon as `pipe` can be read."""
+        self.task = task
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.pipe.send_bytes(pickle.dumps(task))
+
+    def result(self) -> Outcome:
+        """Wait for the outcome of the task.
+
+        Raises:
+            ProcessDiedError: there will be none.
+            Exception: what the work raised.
+        """
+        try:
+            answer = pickle.loads(self.pipe.recv_bytes())
+        except (EOFError, OSError, pickle.UnpicklingError):
+            raise ProcessDiedError(self._ended()) from None
+        self.task = None
+        if isinstance(answer, BaseException):
+            raise answer
+        if not isinstance(answer, Outcome):
+            raise TypeError(f"the work gave {type(answer).__name__}, no Outcome")
+        return answer
+
+    def kill(self) -> None:
+        """End it and everything it has started, at once."""
+        self.signal_kill()
+        self._ended()
+
+    def signal_kill(self) -> None:
+        """The same from another thread than the one that waits for `result`, which then fails."""
+        if self._process.poll() is None:
+            for number in _descendants(self.number):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
+            self._process.kill()
+
+    def _ended(self) -> int:
+        self.pipe.close()
+        try:
+            return self._process.wait(_LAST_BREATH_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+
+def serve(descriptor: int) -> None:
+    """Do tasks until the owner is gone; the process' own main function.
+
+    Args:
+        descriptor: of the pipe to the owner.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    pipe = Connection(descriptor)
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        work: Work = pickle.loads(pipe.recv_bytes())
+        while True:
+            task: Task = pickle.loads(pipe.recv_bytes())
+            answer: Outcome | Exception
+            try:
+                answer = work(task)
+            except Exception as error:  # noqa: BLE001 - it is raised again in the owner
+                answer = error
+            pipe.send_bytes(pickle.dumps(answer))
+
+
+def _descendants(number: int) -> list[int]:
+    """Processes below a process, where the system tells (Linux)."""
+    children: list[int] = []
+    for listed in Path(f"/proc/{number}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            children += map(int, listed.read_text(encoding="ascii").split())
+    return [*(lower for child in children for lower in _descendants(child)), *children]
