@@ -25,7 +25,7 @@ from neurofm.preprocess.template_space import coarse_template, template_space
 from neurofm.preprocess.tissue import label_tissue
 from neurofm.preprocess.white_stripe import Stripe, find_stripe
 from neurofm.volumes.grids import template_grid
-from neurofm.volumes.nifti import read_mask, read_volume
+from neurofm.volumes.nifti import read_foreign_mask, read_volume
 from neurofm.volumes.volume import Volume
 
 # Millimetres kept around the brain; beyond, nothing can reach the result.
@@ -126,9 +126,9 @@ def _prepare(
             assume_orientation=config.assume_orientation,
             expected_sha256=expected_sha256,
         )
-        given = read_mask(mask_path) if mask_path else None
+        given = read_foreign_mask(mask_path, config.assume_orientation) if mask_path else None
     with clock.step("brain-extraction"):
-        brain = find_brain(read.volume, given, config.brain_extraction)
+        brain = find_brain(read.volume, given.volume if given else None, config.brain_extraction)
         scan, mask, notes = _only_the_brain(read.volume, brain)
     with clock.step("bias-field"):
         scan = correct_bias(scan, mask, config.bias_field_spacing_mm, config.bias_field_shrink)
@@ -161,7 +161,7 @@ def _prepare(
         brain_source=brain.source,
         input_sha256=read.sha256,
         seconds=dict(clock.seconds),
-        notes=read.notes + notes,
+        notes=read.notes + (given.notes if given else ()) + notes,
     )
 
 
