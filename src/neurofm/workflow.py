@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -16,6 +17,9 @@ from neurofm.config.recipe import Recipe
 from neurofm.errors import ConfigError, RunError
 from neurofm.files import only_writer, read_json, write_json
 from neurofm.progress import Progress
+
+if TYPE_CHECKING:
+    from neurofm.preprocess.batch import BatchResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +39,26 @@ class Finished:
     page: Path
 
 
+@dataclass(frozen=True, eq=False)
+class _Course:
+    """What every stage needs to know."""
+
+    recipe: Recipe
+    sources: Sequence[Path]
+    folder: Path
+    workers: int
+    progress: Progress
+    tell: Callable[[str], None]
+
+
 def run_recipe(
-    recipe: Recipe, sources: Sequence[Path], folder: Path, workers: int, progress: Progress
+    recipe: Recipe,
+    sources: Sequence[Path],
+    folder: Path,
+    workers: int,
+    progress: Progress,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Finished:
     """Run every stage of `recipe` into `folder`; finished stages are kept and continued.
 
@@ -47,33 +69,31 @@ def run_recipe(
             `stages.json` (seconds and peak memory of each stage).
         workers: processes that work on scans side by side.
         progress: shown the course of each stage.
+        tell: given each line that the user should read, as it arises: what is odd about the scans,
+            and the page of their pictures.
 
     Raises:
         RunError: the folder holds another recipe's run, or no scan could be used.
     """
     with only_writer(folder):
         _claim(folder, recipe, sources)
-        return _run_stages(recipe, sources, folder, workers, progress)
+        return _run_stages(_Course(recipe, sources, folder, workers, progress, tell))
 
 
-def _run_stages(
-    recipe: Recipe, sources: Sequence[Path], folder: Path, workers: int, progress: Progress
-) -> Finished:
+def _run_stages(course: _Course) -> Finished:
     from neurofm.evaluation.protocol import evaluate
-    from neurofm.preprocess.batch import preprocess_index
     from neurofm.reports.page import write_report
     from neurofm.store.packing import pack
     from neurofm.store.reader import open_store
     from neurofm.training.device import choose_device
     from neurofm.training.fit import pretrain
 
+    recipe, folder, progress = course.recipe, course.folder, course.progress
     stages = _Stages(folder / "stages.json")
     with stages.timed("index"):
-        frame = _index(recipe, sources, folder, workers, progress)
+        frame = _index(course)
     with stages.timed("preprocess"):
-        done = preprocess_index(frame, folder / "derivatives", recipe.preprocess, workers, progress)
-    if not done.finished + done.reused:
-        raise RunError("no scan could be preprocessed", "see derivatives/failures.csv", folder)
+        done = _preprocess(course, frame)
     with stages.timed("pack"):
         packed = pack(folder / "derivatives", folder / "store", recipe.store, progress)
     store = open_store(folder / "store")
@@ -89,28 +109,47 @@ def _run_stages(
     return Finished(frame, failures, folder / "evaluation", page)
 
 
-def _index(
-    recipe: Recipe, sources: Sequence[Path], folder: Path, workers: int, progress: Progress
-) -> pd.DataFrame:
+def _index(course: _Course) -> pd.DataFrame:
+    from neurofm.cohorts.failures import write_failures
     from neurofm.cohorts.index import read_index, write_index
     from neurofm.cohorts.phantom import write_phantom_cohort
     from neurofm.cohorts.readers import index_sources
     from neurofm.cohorts.splits import assign_splits
 
+    recipe, folder, progress = course.recipe, course.folder, course.progress
     path = folder / "index.parquet"
     if path.is_file():
         return read_index(path)
-    if not sources:
-        write_phantom_cohort(folder / "phantoms", recipe.phantom, recipe.seed, progress, workers)
-    indexed = index_sources(
-        list(sources) or [folder / "phantoms"],
-        progress=progress,
-        volume_index=recipe.preprocess.volume_index,
-        assume_orientation=recipe.preprocess.assume_orientation,
-    )
+    if not course.sources:
+        phantoms = folder / "phantoms"
+        write_phantom_cohort(phantoms, recipe.phantom, recipe.seed, progress, course.workers)
+    indexed = index_sources(list(course.sources) or [folder / "phantoms"], progress=progress)
+    for note in indexed.notes:
+        course.tell(f"Note: {note}")
+    for failure in indexed.failures:
+        course.tell(str(failure))
+    write_failures(indexed.failures, folder / "failures.csv")
     frame = assign_splits(indexed.frame, recipe.split, recipe.seed)
     write_index(frame, path)
     return frame
+
+
+def _preprocess(course: _Course, frame: pd.DataFrame) -> BatchResult:
+    from neurofm.preprocess.batch import preprocess_index
+    from neurofm.reports.quality_page import write_quality_page
+
+    derivatives = course.folder / "derivatives"
+    done = preprocess_index(
+        frame, derivatives, course.recipe.preprocess, course.workers, course.progress
+    )
+    for note in done.notes:
+        course.tell(f"Note: {note}")
+    course.tell(f"Prepared scans: {write_quality_page(derivatives)}")
+    if not done.finished + done.reused:
+        raise RunError(
+            "no scan could be preprocessed", "see derivatives/failures.csv", course.folder
+        )
+    return done
 
 
 def _claim(folder: Path, recipe: Recipe, sources: Sequence[Path]) -> None:
@@ -130,24 +169,32 @@ def _claim(folder: Path, recipe: Recipe, sources: Sequence[Path]) -> None:
 
 
 class _Stages:
-    """Seconds and peak memory of each stage, kept over continued runs."""
+    """Seconds and peak memory of each stage, one row a stage.
+
+    A stage that was interrupted or repeated keeps its row: its seconds add up over `runs`.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._rows: list[dict[str, object]] = read_json(path) if path.is_file() else []
+        self._rows: list[dict[str, Any]] = read_json(path) if path.is_file() else []
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         started = time.monotonic()
-        yield
-        self._rows.append(
-            {
-                "stage": stage,
-                "seconds": round(time.monotonic() - started, 1),
-                "peak_memory_gb": round(_peak_memory_gb(), 2),
-            }
-        )
-        write_json(self._path, self._rows)
+        try:
+            yield
+        finally:
+            self._add(stage, time.monotonic() - started, _peak_memory_gb())
+            write_json(self._path, self._rows)
+
+    def _add(self, stage: str, seconds: float, peak_gb: float) -> None:
+        row = next((row for row in self._rows if row["stage"] == stage), None)
+        if row is None:
+            row = {"stage": stage, "seconds": 0.0, "peak_memory_gb": 0.0, "runs": 0}
+            self._rows.append(row)
+        row["seconds"] = round(row["seconds"] + seconds, 1)
+        row["peak_memory_gb"] = round(max(row["peak_memory_gb"], peak_gb), 2)
+        row["runs"] = row.get("runs", 1) + 1
 
 
 def _peak_memory_gb() -> float:

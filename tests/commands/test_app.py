@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 
-def neurofm(*arguments: str) -> subprocess.CompletedProcess[str]:
+def neurofm(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "neurofm", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | environment
+    )
 
 
 def test_help_lists_commands_without_importing_heavy_libraries() -> None:
@@ -36,6 +39,13 @@ def test_debug_shows_the_traceback() -> None:
     done = neurofm("recipe", "show", "nowhere", "--debug")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
+
+
+def test_debug_in_the_environment_shows_the_traceback_too() -> None:
+    shown = neurofm("recipe", "show", "nowhere", NEUROFM_DEBUG="1")
+    hidden = neurofm("recipe", "show", "nowhere", NEUROFM_DEBUG="0")
+    assert "Traceback" in shown.stderr
+    assert "Traceback" not in hidden.stderr
 
 
 def test_the_shown_recipe_is_a_recipe(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from cyclopts import App
@@ -13,6 +14,7 @@ _COMMANDS = {
     "index": ("index:index", "List the scans of folders and tables in one index."),
     "split": ("split:split", "Divide an index by participant, for good."),
     "preprocess": ("preprocess:preprocess", "Bring raw scans to MNI152, stripped and normalised."),
+    "quality": ("quality:quality", "Show pictures, numbers and verdicts of preprocessed scans."),
     "pack": ("pack:pack", "Pack preprocessed scans for fast reading, or verify a store."),
     "pretrain": ("pretrain:pretrain", "Pre-train an encoder on a store."),
     "evaluate": ("evaluate:evaluate", "Embed, probe and compare with baselines."),
@@ -40,10 +42,11 @@ def main() -> None:
     """Entry point of the `neurofm` command.
 
     Exit status: 0 all done; 1 done, but some scans failed; 2 stopped by a mistake that can be
-    mended; 130 interrupted.
+    mended; 130 interrupted. `--debug` among the arguments, or NEUROFM_DEBUG=1 in the environment,
+    shows where in the program a mistake was noticed.
     """
     arguments = sys.argv[1:]
-    debug = "--debug" in arguments
+    debug = "--debug" in arguments or os.environ.get("NEUROFM_DEBUG", "") not in ("", "0")
     arguments = [argument for argument in arguments if argument != "--debug"]
     sys.exit(_run(arguments, debug))
 

@@ -7,6 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from neurofm.commands.many_scans import ManyScans
+
+_DEFAULTS = ManyScans()
+
 
 def preprocess(
     index: Path,
@@ -14,40 +18,43 @@ def preprocess(
     *overrides: str,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     recipe: Annotated[str, Parameter(name=["--recipe", "-r"])] = "simclr-paper",
-    workers: Annotated[int | None, Parameter(name=["--workers", "-j"])] = None,
+    many: ManyScans = _DEFAULTS,
 ) -> int:
     """Bring raw scans to MNI152: stripped, bias-corrected, labelled, normalised.
 
-    The same command continues an interrupted run and keeps what is finished. Scans that cannot be
-    used are listed in failures.csv; the exit status is then 1.
+    The same command continues an interrupted run. Scans that cannot be used are listed in
+    failures.csv (exit status 1); quality.html shows all others.
 
     Parameters
     ----------
     index
         index.parquet written by `neurofm index`.
     overrides
-        settings of the recipe as section.key=value, e.g. preprocess.spacing_mm=3.
+        Settings of the recipe as section.key=value, e.g. preprocess.spacing_mm=3.
     output
-        folder of the derivatives.
+        Folder of the derivatives.
     recipe
-        recipe (name or path) whose `preprocess` section is used.
-    workers
-        processes side by side; as many as cores and memory allow where not given. 0 works in the
-        command's own process. The results do not depend on it.
+        Recipe (name or path) whose `preprocess` section is used.
     """
     from neurofm.cohorts.index import read_index
-    from neurofm.commands.console import BarProgress, err, out
+    from neurofm.commands.console import BarProgress, err, out, show_problems
     from neurofm.config.recipe import load_recipe
     from neurofm.preprocess.batch import preprocess_index
-    from neurofm.preprocess.workers import suggested_workers
+    from neurofm.reports.quality_page import write_quality_page
 
-    config = load_recipe(recipe, overrides).preprocess
-    workers = suggested_workers() if workers is None else workers
-    frame = read_index(index)
-    result = preprocess_index(frame, output, config, workers, BarProgress())
+    result = preprocess_index(
+        read_index(index),
+        output,
+        load_recipe(recipe, overrides).preprocess,
+        many.worker_count(),
+        BarProgress(),
+        cluster=many.dask,
+        scan_minutes=many.scan_minutes,
+        layout=many.layout,
+        verify=many.verify,
+    )
     out.print(f"{output}: {result.finished} scans prepared, {result.reused} were there already")
-    for failure in result.failures:
-        err.print(f"{failure}", markup=False, soft_wrap=True)
+    out.print(f"Look at them: {write_quality_page(output)}", markup=False, soft_wrap=True)
     if result.failures:
         err.print(f"{len(result.failures)} scans failed: {output / 'failures.csv'}")
-    return 1 if result.failures else 0
+    return show_problems(result.notes, result.failures)

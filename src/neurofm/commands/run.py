@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -45,14 +46,15 @@ def run(
         raise ConfigError(
             "the recipe has no phantoms and no --source was given", "add --source FOLDER", recipe
         )
+    tell = partial(err.print, markup=False, soft_wrap=True)
     try:
-        done = run_recipe(effective, source, output, workers, BarProgress())
+        done = run_recipe(effective, source, output, workers, BarProgress(), tell=tell)
     except RunStoppedError as stopped:
-        err.print(str(stopped), markup=False, soft_wrap=True)
+        tell(str(stopped))
         return 75
     out.print(cohort_table(done.indexed))
     for failure in done.failures:
-        err.print(f"{failure.path}: {failure.reason}", markup=False, soft_wrap=True)
+        tell(f"{failure.path}: {failure.reason}")
     print_results(done.evaluation)
     out.print(f"\nReport: {done.page.resolve()}", markup=False, soft_wrap=True)
     return 1 if done.failures else 0
