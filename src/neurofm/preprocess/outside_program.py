@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,7 @@ from neurofm.errors import MissingDependencyError, ScanError
 TIME_LIMIT_SECONDS = 45 * 60.0
 _VERSION_LIMIT_SECONDS = 60.0
 _SHOWN_CHARACTERS = 200
+_WATCH = Path(__file__).with_name("program_watch.py")
 # Sums depend on the number of threads, and so would the result; scans go side by side instead.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
@@ -59,7 +61,8 @@ def run_program(
     """Run a command to its end and tell how it ended; what it wrote is for the caller to judge.
 
     The command gets no input, one thread where it listens to such wishes, and a session of its
-    own, so that everything it starts ends with it when it takes too long or the user interrupts.
+    own, so that everything it starts ends with it when it takes too long, the user interrupts or
+    this process is killed (see `program_watch`).
 
     Args:
         command: the program's path and its arguments.
@@ -70,37 +73,35 @@ def run_program(
         how it ended, in words, for a reader who wonders why its output is missing.
 
     Raises:
-        ScanError: (kind "tool") it did not end in time, or could not be started.
+        ScanError: (kind "tool") it did not end in time.
     """
-    name = Path(command[0]).name
     messages = folder / "messages.txt"
-    with messages.open("wb") as file:
-        try:
-            process = subprocess.Popen(
-                [str(part) for part in command],
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                cwd=folder,
-                env=os.environ | _ONE_THREAD,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise ScanError(
-                f"{name} could not be started ({error.strerror})", "install it again", kind="tool"
-            ) from None
+    watched = [sys.executable, "-I", "-S", str(_WATCH), *map(str, command)]
+    with (
+        messages.open("wb") as file,
+        subprocess.Popen(
+            watched,
+            stdin=subprocess.PIPE,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=os.environ | _ONE_THREAD,
+            start_new_session=True,
+        ) as process,
+    ):
         try:
             status = process.wait(limit_seconds)
         except subprocess.TimeoutExpired:
-            _kill_session(process)
             raise ScanError(
-                f"{name} was still at work after {limit_seconds / 60:g} minutes and was stopped",
+                f"{Path(command[0]).name} was still at work after {limit_seconds / 60:g} minutes "
+                "and was stopped",
                 "try it on this scan by hand, or give a mask_path",
                 kind="tool",
             ) from None
-        except BaseException:
-            _kill_session(process)
-            raise
+        finally:
+            # Also what the program left behind when it ended by itself.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     return f"{_ending(status)}{_last_words(messages)}"
 
 
@@ -122,13 +123,6 @@ def program_version(command: Path) -> str | None:
         if lines and any(character.isdigit() for character in lines[0]):
             return lines[0].strip()[:80]
     return None
-
-
-def _kill_session(process: subprocess.Popen[bytes]) -> None:
-    """End the program and all it started; it is not reaped yet, so its number is still its own."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _ending(status: int) -> str:
