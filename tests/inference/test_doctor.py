@@ -330,6 +330,8 @@ def test_full_prepares_the_scan_and_tells_its_quality(stripped_file: Path) -> No
     assert diagnosis.usable
     assert finding(diagnosis, "Prepared", "quality").value in {"pass", "look"}
     assert 900 < float(finding(diagnosis, "Prepared", "brain ml").value) < 2300
+    assert "came stripped" not in diagnosis.verdict
+    assert "came stripped" in finding(diagnosis, "Prepared", "note").value
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from neurofm.inference.doctor_scan import (
     file_section,
     header_section,
     intensity_section,
+    note_findings,
     notes_section,
 )
 from neurofm.inference.doctor_treatment import treatment_section
@@ -122,7 +123,7 @@ def _judged(
     if not full:
         return Diagnosis(path, sections)
     try:
-        prepared, failure = _prepared_section(path, plan.config)
+        prepared, failure = _prepared_section(path, plan.config, read.notes)
     except ScanError as error:
         return _unusable(path, sections, error)
     return Diagnosis(path, (*sections, prepared), failure, "look at the scan" if failure else "")
@@ -139,7 +140,9 @@ def _unusable(path: Path, sections: tuple[Section, ...], error: ScanError) -> Di
     return Diagnosis(path, sections, error.what, error.mend)
 
 
-def _prepared_section(path: Path, config: PreprocessConfig) -> tuple[Section, str]:
+def _prepared_section(
+    path: Path, config: PreprocessConfig, known: tuple[str, ...]
+) -> tuple[Section, str]:
     """The quality numbers of the prepared scan, and why it fails, if it does."""
     from neurofm.preprocess.pipeline import prepare_scan
 
@@ -150,7 +153,7 @@ def _prepared_section(path: Path, config: PreprocessConfig) -> tuple[Section, st
         Finding(name.replace("_", " "), f"{value:g}" if isinstance(value, float) else str(value))
         for name, value in numbers.items()
     ]
-    findings += [Finding("note", note) for note in prepared.notes if note]
+    findings += note_findings(tuple(note for note in prepared.notes if note not in known))
     findings.append(Finding("time", f"{sum(prepared.seconds.values()):.0f} s"))
     remark = f"look at the prepared picture: {reasons}" if verdict == "look" else ""
     findings.append(Finding("quality", verdict, remark, matters=bool(remark)))

@@ -19,7 +19,7 @@ _THICK_MM = 2.0
 _VERY_OBLIQUE_DEGREES = 30.0
 # Left to right, back to front, bottom to top: a brain that is to fit whole needs about as much.
 _ROOM_FOR_A_BRAIN_MM = (120.0, 150.0, 110.0)
-# Notes of the reader that call for nothing.
+# Notes of reading and preparing that call for nothing.
 _HARMLESS = (
     "is kept out of all outputs",
     "are kept out of all outputs",
@@ -28,6 +28,8 @@ _HARMLESS = (
     "against its name: read by its content",
     "contradicts voxel type",
     "converted to mm",
+    "came stripped",
+    "cut to it",
 )
 
 
@@ -113,13 +115,16 @@ def brain_section(volume: Volume, stripped: npt.NDArray[np.bool_] | None) -> Sec
 
 def notes_section(notes: tuple[str, ...]) -> tuple[Section, ...]:
     """What reading the file brought up; nothing where nothing did."""
-    findings = tuple(
-        Finding(
-            "note", "" if _matters(note) else note, note if _matters(note) else "", _matters(note)
-        )
+    findings = note_findings(notes)
+    return (Section("Notes", findings),) if findings else ()
+
+
+def note_findings(notes: tuple[str, ...]) -> tuple[Finding, ...]:
+    """A line for each note; those that call for something matter."""
+    return tuple(
+        Finding("note", "", note, matters=True) if _matters(note) else Finding("note", note)
         for note in notes
     )
-    return (Section("Notes", findings),) if findings else ()
 
 
 def _matters(note: str) -> bool:

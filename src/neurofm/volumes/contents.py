@@ -174,7 +174,7 @@ def _require_usable_name(path: Path) -> None:
 
 def _unopened(path: Path, error: OSError) -> ScanError:
     if isinstance(error, IsADirectoryError):
-        return ScanError("is a folder, not a file", "", path, kind="not-a-file")
+        return ScanError("is a folder, not a file", "name the files in it", path, kind="not-a-file")
     if isinstance(error, PermissionError):
         return ScanError("may not be read", "ask for read permission", path, kind="unreadable")
     if isinstance(error, FileNotFoundError) and path.is_symlink():
