@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from neurofm.config import PreprocessConfig
 from neurofm.preprocess.pipeline import Prepared, prepare_scan
-from neurofm.preprocess.quality import dice
+from neurofm.preprocess.likeness import dice
 from neurofm.volumes.nifti import read_labels
 
 SCANS = (

@@ -8,8 +8,8 @@ import pytest
 
 from neurofm.config import PreprocessConfig
 from neurofm.errors import ScanError
+from neurofm.preprocess.likeness import dice
 from neurofm.preprocess.pipeline import Prepared, StepClock, prepare_scan
-from neurofm.preprocess.quality import dice
 from neurofm.preprocess.template_space import template_space
 from neurofm.volumes.grids import template_grid
 from neurofm.volumes.nifti import write_volume

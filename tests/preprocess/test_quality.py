@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from neurofm.preprocess.quality import dice, judge
+from neurofm.preprocess.likeness import dice
+from neurofm.preprocess.quality import judge
 from neurofm.preprocess.resampling import resample
 from neurofm.preprocess.template_space import TemplateSpace, template_space
 from neurofm.volumes.grids import template_grid

@@ -9,8 +9,8 @@ import pytest
 from scipy import ndimage
 
 from neurofm.config import PreprocessConfig
+from neurofm.preprocess.likeness import dice
 from neurofm.preprocess.pipeline import prepare_scan
-from neurofm.preprocess.quality import dice
 from neurofm.volumes.nifti import read_labels
 
 pytestmark = pytest.mark.slow

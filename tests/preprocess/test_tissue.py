@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neurofm.errors import ScanError
-from neurofm.preprocess.quality import dice
+from neurofm.preprocess.likeness import dice
 from neurofm.preprocess.template_space import template_space
 from neurofm.preprocess.tissue import CSF, GREY, WHITE, label_tissue
 

@@ -24,7 +24,7 @@ from neurofm.preprocess.synthseg import synthseg_labels, tissue_of_labels
 from neurofm.preprocess.template_space import coarse_template, template_space
 from neurofm.preprocess.tissue import label_tissue
 from neurofm.preprocess.white_stripe import Stripe, find_stripe
-from neurofm.volumes.grids import template_grid
+from neurofm.volumes.grids import Grid, template_grid
 from neurofm.volumes.nifti import read_foreign_mask, read_volume
 from neurofm.volumes.volume import Volume
 
@@ -150,7 +150,8 @@ def _prepare(
         image[~inside] = 0
         normalised = stripe.apply(image)
     with clock.step("quality"):
-        quality = judge(image, tissue, transform, space)
+        seen = Grid(read.volume.shape, read.volume.affine)
+        quality = judge(image, tissue, transform, space, seen)
     return Prepared(
         image=Volume(normalised, grid.affine),
         brain_mask=Volume(tissue > 0, grid.affine),

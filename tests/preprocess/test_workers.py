@@ -1,0 +1,109 @@
+"""Processes side by side: whatever happens to one costs one scan, and none is left behind."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neurofm.config import PreprocessConfig
+from neurofm.errors import RunError
+from neurofm.preprocess.contract import contract_of
+from neurofm.preprocess.naming import OutputNames
+from neurofm.preprocess.outputs import Plan
+from neurofm.preprocess.tasks import Outcome, Task
+from neurofm.preprocess.workers import run_tasks
+
+SECONDS = 1 / 60
+
+
+@pytest.fixture
+def obey(monkeypatch: pytest.MonkeyPatch) -> Callable[[Task], Outcome]:
+    """Work that hangs or dies as the path of its scan says; scan processes can import it."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    work: Any = importlib.import_module("stubborn_work").obey
+    return work  # type: ignore[no-any-return]
+
+
+def tasks(folder: Path, *words: str) -> list[Task]:
+    config = PreprocessConfig(spacing_mm=6)
+    plan = Plan(folder, config, contract_of(config), "bids")
+    names = OutputNames(*[""] * 7)
+    return [
+        Task(number, folder / f"{word}-{number}", None, f"c/{number}", None, names, plan)
+        for number, word in enumerate(words)
+    ]
+
+
+def kinds(outcomes: list[Outcome]) -> dict[int, str]:
+    return {
+        outcome.row: outcome.failure.kind if outcome.failure else "fine" for outcome in outcomes
+    }
+
+
+def test_a_scan_over_the_time_limit_is_a_failure_and_the_others_are_done(
+    obey: Callable[[Task], Outcome], tmp_path: Path
+) -> None:
+    """P16: a hung scan's process is killed; its row says so and names the option."""
+    wanted = tasks(tmp_path, "fine", "hang", "fine", "fine")
+    outcomes = list(run_tasks(wanted, 2, 4 * SECONDS, obey))
+    assert kinds(outcomes) == {0: "fine", 1: "timeout", 2: "fine", 3: "fine"}
+    (failure,) = [outcome.failure for outcome in outcomes if outcome.failure]
+    assert "--scan-minutes" in failure.reason
+
+
+def test_what_a_killed_process_had_started_is_killed_with_it(
+    obey: Callable[[Task], Outcome], tmp_path: Path
+) -> None:
+    """P16: an outside program in a session of its own does not outlive its scan."""
+    (outcome,) = run_tasks(tasks(tmp_path, "sub"), 1, 4 * SECONDS, obey)
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "timeout"
+    assert not is_alive(int((tmp_path / "sub-0").read_text(encoding="ascii")))
+
+
+def test_a_process_that_is_killed_costs_its_scan_a_second_try_only(
+    obey: Callable[[Task], Outcome], tmp_path: Path
+) -> None:
+    """P5: a worker SIGKILLed once is no failure; twice, it names the likely cause."""
+    wanted = tasks(tmp_path, "fine", "once", "die", "fine", "crash", "leave")
+    outcomes = list(run_tasks(wanted, 3, 0, obey))
+    assert kinds(outcomes) == {
+        0: "fine", 1: "fine", 2: "killed", 3: "fine", 4: "crashed", 5: "crashed",
+    }  # fmt: skip
+    reasons = {outcome.row: outcome.failure.reason for outcome in outcomes if outcome.failure}
+    assert "lack of memory" in reasons[2]
+    assert "SIGSEGV" in reasons[4]
+    assert "status 3" in reasons[5]
+    assert {outcome.row: outcome.deaths for outcome in outcomes} == {
+        0: 0, 1: 1, 2: 2, 3: 0, 4: 2, 5: 2,
+    }  # fmt: skip
+
+
+def test_a_full_disk_stops_all(obey: Callable[[Task], Outcome], tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="the disk is full"):
+        list(run_tasks(tasks(tmp_path, "full", "hang"), 2, 0, obey))
+
+
+def test_no_process_works_on_for_nobody(obey: Callable[[Task], Outcome], tmp_path: Path) -> None:
+    running = run_tasks(tasks(tmp_path, "sub", "fine"), 2, 0, obey)
+    next(running)
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "sub-0").is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    running.close()
+    time.sleep(0.1)
+    assert not is_alive(int((tmp_path / "sub-0").read_text(encoding="ascii")))
+
+
+def is_alive(number: int) -> bool:
+    """Whether a process runs; one that is dead and only waits to be reaped does not."""
+    try:
+        status = Path(f"/proc/{number}/stat").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
