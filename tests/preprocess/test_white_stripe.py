@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from intensity_normalization.adapters.images import NumpyImageAdapter
+from intensity_normalization.normalizers.individual.whitestripe import WhiteStripeNormalizer
 
 from neurofm.errors import ScanError
+from neurofm.preprocess.brain_extraction import find_brain
 from neurofm.preprocess.white_stripe import find_stripe, white_matter_mode
+from neurofm.volumes.nifti import read_volume
 
 
 def brain_values(seed: int = 0) -> np.ndarray:
@@ -13,19 +19,35 @@ def brain_values(seed: int = 0) -> np.ndarray:
     return np.abs(np.concatenate(parts)).astype(np.float32)
 
 
-def slow_mode(values: np.ndarray) -> float:
-    """The last maximum of the kernel density estimate, summed kernel by kernel."""
-    kept = values[values <= np.percentile(values, 96)].astype(float)
-    bandwidth = kept.max() / 80
-    grid = np.linspace(kept.min(), kept.max() + 3 * bandwidth, 1500)
-    density = np.exp(-0.5 * ((grid[:, None] - kept[None]) / bandwidth) ** 2).sum(axis=1)
-    peaks = np.flatnonzero((density[1:-1] > density[:-2]) & (density[1:-1] > density[2:])) + 1
-    return float(grid[peaks[-1]])
+def by_the_package(values: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of the stripe by the package `intensity-normalization`."""
+    volume = np.zeros((20, 40, -(-values.size // 800)))
+    volume.ravel()[: values.size] = values
+    mask = np.zeros(volume.shape)
+    mask.ravel()[: values.size] = 1
+    normalizer = WhiteStripeNormalizer()
+    normalizer.fit(NumpyImageAdapter(volume), NumpyImageAdapter(mask))
+    assert normalizer.mean is not None
+    assert normalizer.std is not None
+    return normalizer.mean, normalizer.std
 
 
-def test_the_mode_is_that_of_a_density_estimate_summed_slowly() -> None:
-    values = brain_values()[::4]
-    assert white_matter_mode(values) == pytest.approx(slow_mode(values), abs=0.3)
+@pytest.mark.parametrize("seed", range(6))
+def test_the_stripe_is_that_of_the_intensity_normalization_package(seed: int) -> None:
+    values = brain_values(seed)
+    stripe = find_stripe(values)
+    mean, deviation = by_the_package(values)
+    assert stripe.mean == pytest.approx(mean, rel=1e-5)
+    assert stripe.deviation == pytest.approx(deviation, rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ds000011/sub-04/anat/sub-04_T1w", "ixi10/T1/IXI012-HH-1211-T1"])
+def test_the_stripe_of_a_real_brain_is_that_of_the_package(shared: Path, name: str) -> None:
+    scan = read_volume(shared / "scans" / f"{name}.nii.gz").volume
+    values = np.asarray(scan.array[find_brain(scan).mask.array], dtype=np.float32)
+    stripe = find_stripe(values)
+    assert (stripe.mean, stripe.deviation) == pytest.approx(by_the_package(values), rel=1e-3)
 
 
 def test_the_mode_is_white_matter_even_where_grey_matter_is_more() -> None:

@@ -11,7 +11,11 @@ from neurofm.config.knobs import Section
 from neurofm.errors import ContractError
 from neurofm.files import fingerprint_of, read_json, write_json
 from neurofm.preprocess.template_source import template_sha256
-from neurofm.preprocess.white_stripe import STRIPE_HALF_WIDTH, TAIL_PERCENTILE
+from neurofm.preprocess.white_stripe import (
+    MODE_PLACES,
+    STRIPE_HALF_WIDTH,
+    TAIL_PERCENTILE,
+)
 from neurofm.volumes.grids import template_grid
 
 FILE_NAME = "preprocessing.json"
@@ -128,10 +132,11 @@ def _steps(config: PreprocessConfig) -> tuple[Step, ...]:
         Step(
             name="normalisation",
             method="white-stripe-t1",
-            version=1,
+            version=2,
             parameters={
                 "stripe_half_width": STRIPE_HALF_WIDTH,
                 "tail_percentile": TAIL_PERCENTILE,
+                "mode_places": MODE_PLACES,
             },
         ),
     )

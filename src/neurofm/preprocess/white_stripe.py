@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage, signal
+from scipy import signal
 
 from neurofm.errors import ScanError
 
@@ -14,10 +14,11 @@ from neurofm.errors import ScanError
 STRIPE_HALF_WIDTH = 0.05
 # The brightest voxels are left out of the search for the mode: vessels, fat, noise.
 TAIL_PERCENTILE = 96.0
-# The histogram's kernel has a standard deviation of the largest value over this.
-_BANDWIDTH_DIVISOR = 80.0
-_GRID_POINTS = 1024
-_CUT_BANDWIDTHS = 3.0
+# Where the density is looked at: the mode is one of so many places between darkest and brightest,
+# as in the package `intensity-normalization` 3, whose results these are.
+MODE_PLACES = 80
+# Values are counted in so many bins before the kernels are summed; the error is far below 1e-5.
+_BINS = 16_384
 
 
 @dataclass(frozen=True)
@@ -62,27 +63,26 @@ def find_stripe(values: npt.NDArray[np.float32]) -> Stripe:
 
 
 def white_matter_mode(values: npt.NDArray[np.float32]) -> float:
-    """The brightest mode of the smoothed histogram, without its tail."""
+    """The brightest mode of the kernel density estimate of the values without their tail."""
     kept = values[values <= np.percentile(values, TAIL_PERCENTILE)].astype(np.float64)
-    bandwidth = kept.max() / _BANDWIDTH_DIVISOR
-    if not bandwidth > 0:
-        raise ScanError("its brain is nowhere bright", "look at the scan", kind="normalisation")
-    grid, density = _smooth_histogram(kept, bandwidth)
+    if not kept.min() < kept.max():
+        raise ScanError("its brain has no contrast", "look at the scan", kind="normalisation")
+    places = np.linspace(kept.min(), kept.max(), MODE_PLACES)
+    density = _density(kept, places)
     (maxima,) = signal.argrelmax(density)
-    if maxima.size == 0:
-        raise ScanError("its histogram has no mode", "look at the scan", kind="normalisation")
-    return float(grid[maxima[-1]])
+    return float(places[maxima[-1] if maxima.size else density.argmax()])
 
 
-def _smooth_histogram(
-    values: npt.NDArray[np.float64], bandwidth: float
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """A Gaussian kernel density estimate, by binning to a fine grid first."""
-    margin = _CUT_BANDWIDTHS * bandwidth
-    edges = np.linspace(values.min() - margin, values.max() + margin, _GRID_POINTS + 1)
-    counts, _ = np.histogram(values, edges)
-    width = edges[1] - edges[0]
-    density = ndimage.gaussian_filter1d(
-        counts.astype(np.float64), bandwidth / width, mode="constant", truncate=6
-    )
-    return (edges[:-1] + edges[1:]) / 2, density
+def _density(
+    values: npt.NDArray[np.float64], places: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """A Gaussian kernel density estimate, up to a factor, with the bandwidth of Scott (1992)."""
+    bandwidth = values.std(ddof=1) * values.size ** (-1 / 5)
+    at = (values - places[0]) * ((_BINS - 1) / (places[-1] - places[0]))
+    below = np.minimum(at.astype(np.int64), _BINS - 2)
+    share = at - below
+    counts = np.bincount(below, 1 - share, _BINS) + np.bincount(below + 1, share, _BINS)
+    centres = np.linspace(places[0], places[-1], _BINS)
+    kernels = np.exp(-0.5 * ((places[:, None] - centres) / bandwidth) ** 2)
+    # einsum, because a threaded matrix product depends on the number of threads.
+    return np.asarray(np.einsum("pb,b->p", kernels, counts))
