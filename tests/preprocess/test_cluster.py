@@ -1,4 +1,4 @@
-"""Scans on a dask cluster: the same results and failures as on one machine, clear lines if unfit."""
+"""Scans on a dask cluster: results and failures as on one machine, a clear line if it is unfit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -32,19 +31,20 @@ distributed = pytest.importorskip("distributed")
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def obey() -> Iterator[Callable[[Task], Outcome]]:
+    """Work that hangs or dies as the path of its scan says; workers can import it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parent))
+        yield importlib.import_module("stubborn_work").obey
+
+
+@pytest.fixture(scope="module")
+def address(obey: object) -> Iterator[str]:
     """A cluster of two processes on this machine."""
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
     ) as cluster:
         yield cluster.scheduler_address
-
-
-@pytest.fixture
-def obey(monkeypatch: pytest.MonkeyPatch) -> Callable[[Task], Outcome]:
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    work: Any = importlib.import_module("stubborn_work").obey
-    return work  # type: ignore[no-any-return]
 
 
 def tasks(folder: Path, *words: str) -> list[Task]:
@@ -119,6 +119,7 @@ def count_scan_processes() -> int:
     return sum(b"scan_process" in Path(f"/proc/{child}/cmdline").read_bytes() for child in children)
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_does_not_answer_is_one_line_in_bounded_time(tmp_path: Path) -> None:
     started = time.monotonic()
     with (
@@ -179,9 +180,10 @@ def test_workers_that_do_not_see_the_files_are_refused(address: str, tmp_path: P
         pass
 
 
+@pytest.mark.slow
 def test_a_scheduler_without_workers_is_refused(tmp_path: Path) -> None:
     with (
-        distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty,
+        distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty,
         pytest.raises(RunError, match="has no workers"),
         workers_at(empty.scheduler_address, [tmp_path], 0),
     ):
@@ -194,7 +196,7 @@ def test_a_worker_with_another_neurofm_is_refused(tmp_path: Path) -> None:
     (packages / "neurofm-9.9.dist-info").mkdir(parents=True)
     about = "Metadata-Version: 2.1\nName: neurofm\nVersion: 9.9\n"
     (packages / "neurofm-9.9.dist-info" / "METADATA").write_text(about, encoding="ascii")
-    with distributed.LocalCluster(n_workers=0, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(n_workers=0, dashboard_address=":0") as cluster:
         command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address]
         worker = subprocess.Popen(
             [*command, "--nthreads", "1", "--no-nanny", "--no-dashboard"],
@@ -244,7 +246,7 @@ def kill_a_worker(address: str, folder: Path) -> None:
 def test_a_scheduler_that_goes_away_ends_the_work_with_one_line(
     obey: Callable[[Task], Outcome], tmp_path: Path
 ) -> None:
-    cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)
+    cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0")
     place = cluster.scheduler_address
     with (
         pytest.raises(RunError, match="scheduler is gone"),

@@ -56,6 +56,7 @@ def test_a_scan_over_the_time_limit_is_a_failure_and_the_others_are_done(
     assert "--scan-minutes" in failure.reason
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_had_started_is_killed_with_it(
     obey: Callable[[Task], Outcome], tmp_path: Path
 ) -> None:

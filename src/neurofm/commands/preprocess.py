@@ -22,8 +22,8 @@ def preprocess(
 ) -> int:
     """Bring raw scans to MNI152: stripped, bias-corrected, labelled, normalised.
 
-    The same command continues an interrupted run. Scans that cannot be used are listed in
-    failures.csv (exit status 1); quality.html shows all others.
+    The same command continues an interrupted run. Unusable scans are listed in failures.csv (exit
+    status 1); quality.html shows all others.
 
     Parameters
     ----------
@@ -34,10 +34,10 @@ def preprocess(
     output
         Folder of the derivatives.
     recipe
-        Recipe (name or path) whose `preprocess` section is used.
+        Recipe (name or path) for its `preprocess` section.
     """
     from neurofm.cohorts.index import read_index
-    from neurofm.commands.console import BarProgress, err, out, show_problems
+    from neurofm.commands.console import BarProgress, out, show_problems
     from neurofm.config.recipe import load_recipe
     from neurofm.preprocess.batch import preprocess_index
     from neurofm.reports.quality_page import write_quality_page
@@ -53,8 +53,8 @@ def preprocess(
         layout=many.layout,
         verify=many.verify,
     )
-    out.print(f"{output}: {result.finished} scans prepared, {result.reused} were there already")
-    out.print(f"Look at them: {write_quality_page(output)}", markup=False, soft_wrap=True)
-    if result.failures:
-        err.print(f"{len(result.failures)} scans failed: {output / 'failures.csv'}")
-    return show_problems(result.notes, result.failures)
+    status = show_problems(result.notes, result.failures)
+    failed = f", {len(result.failures)} failed: {output / 'failures.csv'}" if status else ""
+    done = f"{result.finished} scans prepared, {result.reused} were there already{failed}"
+    out.print(f"{output}: {done}\n{write_quality_page(output)}", markup=False, soft_wrap=True)
+    return status
