@@ -52,6 +52,14 @@ def scan_file(known_scan: Volume, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def known_scan_file(known_scan: Volume, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as `scan_file`, for tests that share what comes of it and do not change it."""
+    path = tmp_path_factory.mktemp("known") / "scan.nii.gz"
+    write_volume(path, known_scan)
+    return path
+
+
+@pytest.fixture(scope="session")
 def quick_config() -> PreprocessConfig:
     return PreprocessConfig(
         spacing_mm=6.0, bias_field_spacing_mm=6.0, bias_field_shrink=2, registration_spacing_mm=4.0
