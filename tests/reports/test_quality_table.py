@@ -68,6 +68,14 @@ def test_every_number_that_is_measured_has_a_title_and_a_meaning() -> None:
     assert [name for name in sorted(names) if not describe_number(name, 1.0).meaning] == []
 
 
+def test_the_documentation_tells_the_limits_that_hold() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "quality-control.md").read_text()
+    rows = {line.split("|")[1].strip(" `"): line for line in text.splitlines() if "| `" in line}
+    told = {name: row.split("|")[4].strip() for name, row in rows.items()}
+    limits = {limit.name: describe_number(limit.name, 1.0).limits_in_words() for limit in LIMITS}
+    assert {name: words for name, words in told.items() if words} == limits
+
+
 def test_limits_are_told_without_the_ends_that_cannot_be_passed() -> None:
     brain, correlation = describe_number("brain_ml", 1.0), describe_number("correlation", 1.0)
     assert "look below 900" in brain.limits_in_words()

@@ -84,11 +84,11 @@ _KNOWN: dict[str, tuple[str, str, int, str]] = {
     "gm_ml": ("Grey", "mL", 0, "Volume labelled as grey matter."),
     "wm_ml": ("White", "mL", 0, "Volume labelled as white matter."),
     "correlation": (
-        "Match", "", 2,
+        "Corr.", "", 2,
         "Correlation with the template, the head's size taken out: low after a wrong registration.",
     ),
     "inner_correlation": (
-        "Inner match", "", 2,
+        "Inner corr.", "", 2,
         "The same deep inside both brains: low where the contrast is not that of a T1.",
     ),
     "shape_overlap": (
@@ -96,13 +96,13 @@ _KNOWN: dict[str, tuple[str, str, int, str]] = {
     ),
     "overlap": ("Overlap", "", 2, "Overlap (Dice) of both brain masks as they lie."),
     "white_over_grey": (
-        "White / grey", "", 2, "Brightness where the template has white over where it has grey.",
+        "WM/GM", "", 2, "Brightness where the template has white over where it has grey.",
     ),
     "contrast_to_noise": ("CNR", "", 1, "White minus grey matter's brightness, over the noise."),
     "signal_to_noise": ("SNR", "", 1, "White matter's brightness over the noise."),
     "coverage": ("Field", "", 2, "Share of the template's brain in the scan's field of view."),
     "left_share": ("Left", "", 2, "Share of the brain left of the template's midline."),
-    "rotation_degrees": ("Turn", "°", 0, "How far the head was turned to reach the template."),
+    "rotation_degrees": ("Rotation", "°", 0, "How far the head was turned to reach the template."),
     "centre_offset_mm": (
         "Offset", "mm", 1, "From the brain's centre to the template's, after registration.",
     ),
