@@ -1,14 +1,21 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 from PIL import Image
 from scipy import ndimage
 
+from neurofm.config import PreprocessConfig
+from neurofm.preprocess.contract import contract_of
+from neurofm.preprocess.naming import output_names
+from neurofm.preprocess.outputs import Plan, write_outputs
 from neurofm.preprocess.picture import draw_check, thumbnail
+from neurofm.preprocess.pipeline import prepare_scan
 from neurofm.preprocess.template_space import template_space
 
 Template = tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8], npt.NDArray[np.bool_]]
@@ -116,3 +123,17 @@ def test_there_is_no_thumbnail_of_another_or_a_damaged_picture(template: Templat
     assert thumbnail(other.getvalue()) is None
     assert thumbnail(png[: len(png) // 2]) is None
     assert thumbnail(b"no picture") is None
+
+
+def test_a_picture_does_not_show_whose_it_is(
+    scan_file: Path, quick_config: PreprocessConfig, tmp_path: Path
+) -> None:
+    prepared = prepare_scan(scan_file, quick_config)
+    plan = Plan(tmp_path, quick_config, contract_of(quick_config), "bids")
+    row = {"cohort": "c", "session_id": None}
+    people = [row | {"participant_id": who, "scan_id": f"c_{who}"} for who in ("anna", "bert")]
+    names = output_names(pd.DataFrame(people))
+    for name in names:
+        write_outputs(plan, name, prepared, None)
+    pictures = [(tmp_path / name.picture).read_bytes() for name in names]
+    assert pictures[0] == pictures[1]
