@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -81,3 +83,40 @@ def play_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
         return path
 
     return play
+
+
+@pytest.fixture
+def bad_scans(tmp_path: Path) -> Callable[[Path], dict[str, Path]]:
+    """A maker of fifteen scans that each have one fault, from a good one."""
+
+    def make(good: Path) -> dict[str, Path]:
+        packed = good.read_bytes()
+        raw = gzip.decompress(packed)
+        broken = {
+            "empty": b"",
+            "short10": packed[: len(packed) // 10],
+            "short99": packed[: len(packed) * 99 // 100],
+            "untailed": packed[:-8],
+            "miscounted": packed[:-8] + bytes(4) + packed[-4:],
+            "flipped": packed[:5000] + bytes([packed[5000] ^ 255]) + packed[5001:],
+            "webpage": b"<!DOCTYPE html><html><body>404</body></html>",
+            "pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+            "header": gzip.compress(raw[:352]),
+            "series": gzip.compress(patched(raw, 40, np.array([4, 56, 56, 56, 2], "<i2")) + raw),
+            "huge": gzip.compress(patched(raw, 40, np.array([3, *[30000] * 3], "<i2"))),
+            "complex": gzip.compress(patched(raw, 70, np.array([32, 64], "<i2"))),
+            "lost": gzip.compress(patched(raw, 280, np.full(12, np.nan, "<f4"))),
+            "dark": gzip.compress(raw[:352] + bytes(len(raw) - 352)),
+        }
+        paths = {name: tmp_path / f"{name}.nii.gz" for name in [*broken, "fifo"]}
+        for name, data in broken.items():
+            paths[name].write_bytes(data)
+        os.mkfifo(paths["fifo"])
+        return paths
+
+    return make
+
+
+def patched(raw: bytes, offset: int, values: npt.NDArray[np.generic]) -> bytes:
+    data = values.tobytes()
+    return raw[:offset] + data + raw[offset + len(data) :]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -108,3 +110,25 @@ def is_alive(number: int) -> bool:
     except FileNotFoundError:
         return False
     return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_scan_process_ends_with_its_owner_even_in_a_scan_that_hangs(tmp_path: Path) -> None:
+    """P1: kill -9 of the command alone; the processes it started do not stay behind."""
+    script = (
+        "import os, sys, time; from pathlib import Path\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "from stubborn_work import obey; from test_workers import tasks\n"
+        "from neurofm.preprocess.workers import run_tasks\n"
+        "list(run_tasks(tasks(Path(sys.argv[2]), 'sub'), 1, 0, obey))\n"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", script, str(Path(__file__).parent), tmp_path])
+    while not (tmp_path / "sub-0").is_file() or not (tmp_path / "sub-0").stat().st_size:
+        assert owner.poll() is None
+        time.sleep(0.02)
+    owner.kill()
+    owner.wait()
+    program = int((tmp_path / "sub-0").read_text(encoding="ascii"))
+    deadline = time.monotonic() + 20
+    while is_alive(program) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_alive(program)

@@ -8,6 +8,8 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
@@ -28,6 +30,7 @@ from neurofm.preprocess.scan_process import serve
 serve(int(sys.argv[1]))
 """
 _LAST_BREATH_SECONDS = 10.0
+_LOOK_SECONDS = 1.0
 
 
 class ProcessDiedError(Exception):
@@ -55,9 +58,7 @@ class ProcessDiedError(Exception):
 
 
 class ScanProcess:
-    """A Python process that waits for tasks; it is not forked, and outlives none of its owner's.
-
-    It belongs to its owner's process group, so that what ends the command ends it too.
+    """A Python process that waits for tasks; it is not forked, and ends when its owner does.
 
     Args:
         work: what is done with each task; a function that can be imported by its name.
@@ -136,6 +137,7 @@ def serve(descriptor: int) -> None:
         descriptor: of the pipe to the owner.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     pipe = Connection(descriptor)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         work: Work = pickle.loads(pipe.recv_bytes())
@@ -147,6 +149,16 @@ def serve(descriptor: int) -> None:
             except Exception as error:  # noqa: BLE001 - it is raised again in the owner
                 answer = error
             pipe.send_bytes(pickle.dumps(answer))
+
+
+def _end_with(owner: int) -> None:
+    """End this process soon after its owner, even in the middle of a scan that hangs."""
+    while os.getppid() == owner:
+        time.sleep(_LOOK_SECONDS)
+    for number in _descendants(os.getpid()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
+    os._exit(1)
 
 
 def _descendants(number: int) -> list[int]:
