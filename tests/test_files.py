@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,9 @@ from neurofm.files import (
     atomic_path,
     fingerprint_of,
     only_writer,
+    probe_file,
     read_json,
+    require_room,
     sha256_of,
     sweep_unfinished,
     write_json,
@@ -93,3 +97,37 @@ def test_an_output_path_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("x")
     with pytest.raises(RunError, match="cannot be written"), only_writer(tmp_path / "taken"):
         pass
+
+
+def test_the_lock_of_a_dead_process_is_no_obstacle(tmp_path: Path) -> None:
+    script = (
+        "import os, sys; from pathlib import Path; from neurofm.files import only_writer\n"
+        "with only_writer(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    assert (tmp_path / ".lock").is_file()
+    with only_writer(tmp_path):
+        pass
+
+
+def test_a_disk_without_room_is_one_line_and_leaves_no_half_file(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "old")
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+        told = pytest.raises(RunError, match=r"a\.txt: cannot be written")
+        with told, atomic_path(tmp_path / "a.txt"):
+            raise OSError(number, os.strerror(number))
+        assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    with pytest.raises(IsADirectoryError), atomic_path(tmp_path / "a.txt"):
+        raise IsADirectoryError(errno.EISDIR, "another matter")
+
+
+def test_work_that_finds_no_room_is_refused(tmp_path: Path) -> None:
+    require_room(tmp_path, 1000, 1, "1 scan")
+    with pytest.raises(RunError, match=r"40 scans need about 1000000\.0 TB, but .* are free"):
+        require_room(tmp_path, 10**18, 1, "40 scans")
+
+
+def test_a_probe_is_there_and_then_gone(tmp_path: Path) -> None:
+    with probe_file(tmp_path) as probe:
+        assert list(tmp_path.iterdir()) == [probe]
+    assert list(tmp_path.iterdir()) == []

@@ -232,7 +232,8 @@ def kill_after(command: list[str], folder: Path, seconds: float) -> bool:
         time.sleep(0.01)
     time.sleep(seconds)
     at_work = running.poll() is None
-    os.killpg(running.pid, signal.SIGKILL)
+    if at_work:
+        os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     return at_work
 

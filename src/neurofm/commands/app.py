@@ -32,6 +32,7 @@ def build_app() -> App:
         name="neurofm",
         help="Foundation models of 3D brain MRI: prepare, pre-train, prove, use.",
         version=_version,
+        suppress_keyboard_interrupt=False,
     )
     for name, (target, text) in _COMMANDS.items():
         app.command(f"neurofm.commands.{target}", name=name, help=text)

@@ -1,0 +1,46 @@
+"""The whole path's own duties: what it tells of the scans, and what each stage cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neurofm.config.recipe import load_recipe
+from neurofm.files import read_json
+from neurofm.progress import SilentProgress
+from neurofm.volumes.nifti import write_volume
+from neurofm.volumes.volume import Volume
+from neurofm.workflow import _Course, _index, _Stages
+
+
+class Crash(Exception):
+    pass
+
+
+def test_a_stage_that_is_repeated_or_interrupted_keeps_one_row(tmp_path: Path) -> None:
+    path = tmp_path / "stages.json"
+    with pytest.raises(Crash), _Stages(path).timed("pack"):
+        raise Crash
+    with _Stages(path).timed("pack"):
+        pass
+    with _Stages(path).timed("report"):
+        pass
+    rows = read_json(path)
+    assert [(row["stage"], row["runs"]) for row in rows] == [("pack", 2), ("report", 1)]
+    assert all(row["peak_memory_gb"] > 0 for row in rows)
+
+
+def test_unusable_scans_are_told_while_the_index_is_made(tmp_path: Path) -> None:
+    source, told = tmp_path / "scans", list[str]()
+    source.mkdir()
+    head = np.random.default_rng(0).integers(1, 900, (20, 20, 20)).astype(np.float32)
+    write_volume(source / "good.nii.gz", Volume(head, np.diag([8.0, 8.0, 8.0, 1.0])))
+    (source / "bad.nii.gz").write_bytes(b"")
+    recipe = load_recipe("demo", ())
+    frame = _index(_Course(recipe, [source], tmp_path, 0, SilentProgress(), told.append))
+    assert len(frame) == 2
+    (line,) = [line for line in told if "bad.nii.gz" in line]
+    assert "\n" not in line
+    assert (tmp_path / "failures.csv").is_file()
