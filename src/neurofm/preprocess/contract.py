@@ -119,7 +119,7 @@ def _steps(config: PreprocessConfig) -> tuple[Step, ...]:
         Step(
             name="registration",
             method=f"ants-{config.transform}",
-            version=1,
+            version=2,
             parameters={"spacing_mm": config.registration_spacing_mm},
         ),
         Step(
@@ -128,7 +128,7 @@ def _steps(config: PreprocessConfig) -> tuple[Step, ...]:
             version=1,
             parameters={"spacing_mm": config.spacing_mm},
         ),
-        Step(name="tissue", method=_TISSUE_METHODS[config.tissue], version=1),
+        Step(name="tissue", method=_TISSUE_METHODS[config.tissue], version=2),
         Step(
             name="normalisation",
             method="white-stripe-t1",

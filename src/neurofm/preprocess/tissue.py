@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float32]
 CSF, GREY, WHITE = 1, 2, 3
 
 # Share of the atlas in the prior; the rest is the same for all, because people differ from it.
-_ATLAS_SHARE = 0.8
+_ATLAS_SHARE = 0.9
 # Strength of the agreement asked of the six neighbours, and how often it is asked.
 _NEIGHBOUR_WEIGHT = 2.0
 _NEIGHBOUR_ROUNDS = 2
