@@ -191,3 +191,16 @@ def worker_of(parent: int) -> int:
         if b"scan_process" in Path(f"/proc/{child}/cmdline").read_bytes():
             return int(child)
     raise AssertionError("no worker is running")
+
+
+def test_the_folders_of_several_jobs_put_together_are_one(
+    scan_file: Path, quick_config: PreprocessConfig, tmp_path: Path
+) -> None:
+    """The recipe of docs/clusters.md for job arrays."""
+    frame = index_of({"p1": scan_file, "p2": scan_file})
+    for part in range(2):
+        preprocess_index(frame.iloc[part::2], tmp_path / f"part{part}", quick_config, workers=0)
+        shutil.copytree(tmp_path / f"part{part}", tmp_path / "all", dirs_exist_ok=True)
+    result = preprocess_index(frame, tmp_path / "all", quick_config, workers=0)
+    assert (result.finished, result.reused) == (0, 2)
+    assert len(read_index(tmp_path / "all" / "index.parquet")) == 2
