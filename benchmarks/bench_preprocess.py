@@ -1,72 +1,81 @@
-"""Seconds, volumes and agreement with a reference segmentation, one scan at a time, one thread.
+"""Seconds and memory of preprocessing: one scan at a time, and two side by side.
 
-python benchmarks/bench_preprocess.py ../shared/scans
+python benchmarks/bench_preprocess.py [SCANS] (default ../shared/scans)
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import platform
 import resource
-import sys
+import statistics
 import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-import numpy as np
-from scipy import ndimage
+os.environ.update(
+    dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+)
+
+from real_scans import coarse_heads, fine_heads, scans_folder, stripped_heads, whole_heads
 
 from neurofm.config import PreprocessConfig
-from neurofm.preprocess.pipeline import Prepared, prepare_scan
-from neurofm.preprocess.likeness import dice
-from neurofm.volumes.nifti import read_labels
+from neurofm.preprocess.pipeline import prepare_scan
 
-SCANS = (
-    "ds000011/sub-01/anat/sub-01_T1w.nii.gz",
-    "ds002748/sub-02/anat/sub-02_T1w.nii.gz",
-    "studyforrest/sub-02_T1w.nii.gz",
-    "ixi10/T1/IXI012-HH-1211-T1.nii.gz",
-    "ixi10/T1/IXI034-HH-1260-T1.nii.gz",
-    "ixi10/T1/IXI051-HH-1328-T1.nii.gz",
-)
-# MUSE's numbers; all others above zero are grey matter.
-FLUID = (1, 46, 4, 11, 49, 50, 51, 52)
-WHITE = (40, 41, 61, 62, *range(81, 96))
+STEPS = ("brain-extraction", "bias-field", "registration")
 
 
 def main(scans: Path) -> None:
-    """Prepare the scans of the list and print what each step took and gave."""
-    print(f"Python {platform.python_version()}, {platform.machine()}")
-    config = PreprocessConfig()
-    prepare_scan(scans / SCANS[0], config)  # loads libraries, network and template
-    for name in SCANS:
-        started, cpu = time.perf_counter(), time.process_time()
-        prepared = prepare_scan(scans / name, config)
-        wall, cpu = time.perf_counter() - started, time.process_time() - cpu
-        steps = " ".join(f"{step} {seconds:.1f}" for step, seconds in prepared.seconds.items())
-        print(f"{name}: {wall:.1f} s ({cpu:.1f} s of CPU): {steps}")
-        quality = prepared.quality
-        print(f"  {quality.verdict} r={quality.correlation:.2f} brain {quality.brain_ml:.0f} mL")
-        reference = scans / "ixi10" / "dlmuse" / f"{Path(name).name[:-7]}_DLMUSE.nii.gz"
-        if reference.is_file():
-            print(f"  {agreement(prepared, reference)}")
+    """Print what each kind of scan costs in one thread, then the gain of a second process."""
+    print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores")
+    prepare_scan(whole_heads(scans)[0], PreprocessConfig())  # loads libraries, network, template
+    kinds = {
+        "whole head, 1 x 1.33 x 1.33 mm": whole_heads(scans),
+        "stripped, 0.87 x 0.87 x 1 mm": stripped_heads(scans)[:5],
+        "whole head, 0.7 mm": fine_heads(scans) * 3,
+        "whole head, 2 mm": coarse_heads(scans)[:5],
+    }
+    for name, paths in kinds.items():
+        print(f"{name}: {_medians(paths)}", flush=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-    print(f"peak memory {peak:.1f} GB")
+    print(f"peak memory of this process {peak:.1f} GB")
+    print(_side_by_side(whole_heads(scans)[:8]))
 
 
-def agreement(prepared: Prepared, reference: Path) -> str:
-    """Dice coefficients with a MUSE label map of the same scan."""
-    labels = read_labels(reference)
-    matrix = np.linalg.inv(prepared.transform @ labels.affine) @ prepared.image.affine
-    moved = ndimage.affine_transform(
-        labels.array, matrix[:3, :3], matrix[:3, 3], prepared.image.shape, order=0
+def _medians(paths: Sequence[Path]) -> str:
+    rows = []
+    for path in paths:
+        started = time.perf_counter()
+        seconds = prepare_scan(path, PreprocessConfig()).seconds
+        rows.append((time.perf_counter() - started, *(seconds[step] for step in STEPS)))
+    total, *steps = (statistics.median(column) for column in zip(*rows, strict=True))
+    parts = ", ".join(f"{step} {value:.1f}" for step, value in zip(STEPS, steps, strict=True))
+    slowest = max(row[0] for row in rows)
+    return f"median of {len(rows)} {total:.1f} s (slowest {slowest:.1f}): {parts}"
+
+
+def _side_by_side(paths: Sequence[Path]) -> str:
+    """Scans a minute of one process and of two, both warm."""
+    rates = [_scans_a_minute(paths, workers) for workers in (1, 2)]
+    return f"scans a minute: 1 process {rates[0]:.2f}, 2 processes {rates[1]:.2f}, " + (
+        f"ratio {rates[1] / rates[0]:.2f}"
     )
-    truth = np.where(moved > 0, 2, 0)
-    truth[np.isin(moved, FLUID)] = 1
-    truth[np.isin(moved, WHITE)] = 3
-    tissue = np.asarray(prepared.tissue.array)
-    names = ("CSF", "GM", "WM")
-    parts = [f"{name} {dice(tissue == k, truth == k):.3f}" for k, name in enumerate(names, 1)]
-    return f"Dice with DLMUSE: brain {dice(tissue > 0, moved > 0):.3f}, {', '.join(parts)}"
+
+
+def _scans_a_minute(paths: Sequence[Path], workers: int) -> float:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        list(pool.map(_prepare, paths[:workers]))
+        started = time.perf_counter()
+        list(pool.map(_prepare, paths))
+        return 60 * len(paths) / (time.perf_counter() - started)
+
+
+def _prepare(path: Path) -> None:
+    prepare_scan(path, PreprocessConfig())
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(scans_folder())

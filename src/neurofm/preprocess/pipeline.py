@@ -14,14 +14,14 @@ from scipy import ndimage
 
 from neurofm.config import PreprocessConfig
 from neurofm.errors import ScanError
+from neurofm.preprocess.alignment import align
 from neurofm.preprocess.bias_field import correct_bias
 from neurofm.preprocess.brain_extraction import Brain, BrainSource, find_brain
 from neurofm.preprocess.quality import BRAIN_BOUNDS_ML, Quality, judge
-from neurofm.preprocess.registration import register
-from neurofm.preprocess.resampling import coarsen, crop_around, cropped, resample
+from neurofm.preprocess.resampling import crop_around, cropped, resample
 from neurofm.preprocess.stripped import largest_component
 from neurofm.preprocess.synthseg import synthseg_labels, tissue_of_labels
-from neurofm.preprocess.template_space import coarse_template, template_space
+from neurofm.preprocess.template_space import template_space
 from neurofm.preprocess.tissue import label_tissue
 from neurofm.preprocess.white_stripe import Stripe, find_stripe
 from neurofm.volumes.grids import Grid, template_grid
@@ -133,7 +133,7 @@ def _prepare(
     with clock.step("bias-field"):
         scan = correct_bias(scan, mask, config.bias_field_spacing_mm, config.bias_field_shrink)
     with clock.step("registration"):
-        transform = _to_template(scan, mask, config)
+        transform = align(scan, mask, config)
     space = template_space(config.template, config.spacing_mm)
     with clock.step("resampling"):
         grid = template_grid(config.spacing_mm)
@@ -195,13 +195,6 @@ def _only_the_brain(scan: Volume, brain: Brain) -> tuple[Volume, Volume, tuple[s
         Volume(inside, mask.affine),
         notes,
     )
-
-
-def _to_template(scan: Volume, mask: Volume, config: PreprocessConfig) -> npt.NDArray[np.float64]:
-    spacing_mm = max(config.registration_spacing_mm, min(config.spacing_mm, 3.0))
-    stripped = scan.array.astype(np.float32) * mask.array.astype(np.float32)
-    coarse = coarsen(Volume(stripped, scan.affine), spacing_mm)
-    return register(coarse, coarse_template(config.template, spacing_mm), config.transform)
 
 
 def _whole(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

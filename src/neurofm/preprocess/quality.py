@@ -20,8 +20,10 @@ Verdict = Literal["pass", "look", "fail"]
 
 # A living adult's intracranial volume lies well inside (FAULTS 69).
 BRAIN_BOUNDS_ML = (600.0, 2200.0)
-# The template's brain is looked at in every n-th voxel for the field of view.
-_COVERAGE_STEP = 4
+# How far an empty brain lies from the template's: finite, because JSON knows no infinity.
+_NOWHERE_MM = 1000.0
+# How far apart the places of the template's brain are that are sought in the field of view.
+_COVERAGE_EVERY_MM = 4.0
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ LIMITS = (
     # A rigid registration keeps a small head small.
     Limit("overlap", (0.65, 1), (0.5, 1), "overlap with the template's brain {:.2f}"),
     Limit("white_over_grey", (1.04, 3), (0.9, 5), "white matter {:.2f} times as bright as grey"),
-    Limit("contrast_to_noise", (1, math.inf), (0.3, math.inf), "contrast over noise {:.1f}"),
+    Limit("contrast_to_noise", (3, math.inf), (1, math.inf), "contrast over noise {:.1f}"),
     Limit("coverage", (0.9, 1), (0.7, 1), "{:.2f} of the brain in the field of view"),
     Limit("left_share", (0.44, 0.56), (0.35, 0.65), "{:.2f} of the brain on its left"),
     Limit("rotation_degrees", (0, 35), (0, 60), "a rotation of {:.0f} degrees"),
@@ -158,7 +160,7 @@ def _coverage(
 ) -> float:
     if field_of_view is None:
         return 1.0
-    every = _COVERAGE_STEP
+    every = max(1, round(_COVERAGE_EVERY_MM / brain.spacing_mm[0]))
     places = np.argwhere(brain.array[::every, ::every, ::every]) * every
     to_scan = np.linalg.inv(transform @ field_of_view.affine) @ brain.affine
     voxels = places @ to_scan[:3, :3].T + to_scan[:3, 3]
@@ -184,7 +186,7 @@ def _rotation_degrees(linear: npt.NDArray[np.float64]) -> float:
 
 def _centre_offset_mm(brain: npt.NDArray[np.bool_], template: Volume) -> float:
     if not brain.any():
-        return float("inf")
+        return _NOWHERE_MM
     centres = [_centre(mask) for mask in (brain, np.asarray(template.array, dtype=bool))]
     return float(np.linalg.norm(template.affine[:3, :3] @ (centres[0] - centres[1])))
 

@@ -16,13 +16,13 @@ from neurofm.preprocess.resampling import crop_around, cropped
 from neurofm.preprocess.starting_pose import starting_pose
 from neurofm.volumes.volume import Volume
 
+Matrix = npt.NDArray[np.float64]
+
 # Background of the template that the comparison sees, around its brain.
 _MARGIN_MM = 20.0
 
 
-def register(
-    brain: Volume, template: Volume, kind: Literal["rigid", "affine"]
-) -> npt.NDArray[np.float64]:
+def register(brain: Volume, template: Volume, kind: Literal["rigid", "affine"]) -> Matrix:
     """The (4, 4) matrix, scan mm -> template mm, that lays a stripped scan on the template.
 
     Starts from `starting_pose`; Mattes mutual information, two levels down to the given resolution.
@@ -36,17 +36,38 @@ def register(
     Raises:
         ScanError: ANTs gave no transform, or one that is no plain finite matrix.
     """
+    return _descend(brain, template, "Rigid" if kind == "rigid" else "Affine")
+
+
+def register_by_shape(brain: Volume, template: Volume) -> Matrix:
+    """Like a rigid `register`, but of the brain enlarged to the template's size meanwhile.
+
+    A similarity transform (7 parameters) whose scaling is taken out again about the brain's centre.
+    Where a small head may slide about inside the larger template, sizes that match hold it.
+
+    Raises:
+        ScanError: as `register`.
+    """
+    found = _descend(brain, template, "Similarity")
+    left, _, right = np.linalg.svd(found[:3, :3])
+    centre = brain.affine @ np.append(np.argwhere(np.asarray(brain.array) > 0).mean(axis=0), 1)
+    rigid = np.eye(4)
+    rigid[:3, :3] = left @ right
+    rigid[:3, 3] = (found @ centre)[:3] - rigid[:3, :3] @ centre[:3]
+    return rigid
+
+
+def _descend(brain: Volume, template: Volume, transform: str) -> Matrix:
     ants = ants_module()
-    start = starting_pose(brain, template)
     with tempfile.TemporaryDirectory(prefix="neurofm-") as folder:
-        start_file = Path(folder) / "start.txt"
-        start_file.write_text(itk_text(start), encoding="utf-8")
+        start = Path(folder) / "start.txt"
+        start.write_text(itk_text(starting_pose(brain, template)), encoding="utf-8")
         found = ants.registration(
             fixed=to_ants(_around_the_brain(template)),
             moving=to_ants(brain),
-            type_of_transform="Rigid" if kind == "rigid" else "Affine",
+            type_of_transform=transform,
             outprefix=str(Path(folder) / "to-template-"),
-            initial_transform=[str(start_file)],
+            initial_transform=[str(start)],
             aff_random_sampling_rate=0.3,
             aff_iterations=(300, 60),
             aff_shrink_factors=(2, 1),
