@@ -91,6 +91,7 @@ def test_the_same_call_keeps_what_is_finished_and_reports_the_rest_again(
     assert contents(folder) == before
 
 
+@pytest.mark.slow
 def test_equal_inputs_give_equal_files(
     scan_file: Path, quick_config: PreprocessConfig, tmp_path: Path
 ) -> None:
@@ -193,6 +194,7 @@ def worker_of(parent: int) -> int:
     raise AssertionError("no worker is running")
 
 
+@pytest.mark.slow
 def test_the_folders_of_several_jobs_put_together_are_one(
     scan_file: Path, quick_config: PreprocessConfig, tmp_path: Path
 ) -> None:

@@ -53,6 +53,7 @@ def unfinished(folder: Path) -> list[Path]:
     return list(folder.rglob(".unfinished-*"))
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_stops_with_a_line_and_the_work_goes_on_later(
     batches: Any, small_disk: Path, scan_file: Path, quick_config: PreprocessConfig, tmp_path: Path
 ) -> None:
@@ -156,6 +157,7 @@ def test_leftovers_of_a_killed_run_are_swept(
     assert not unfinished(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_verify_does_again_what_was_damaged_without_changing_its_size(
     batches: Any, scan_file: Path, quick_config: PreprocessConfig, tmp_path: Path
 ) -> None:
