@@ -33,15 +33,15 @@ def main(scans: Path) -> None:
     prepare_scan(whole_heads(scans)[0], PreprocessConfig())  # loads libraries, network, template
     kinds = {
         "whole head, 1 x 1.33 x 1.33 mm": whole_heads(scans),
-        "stripped, 0.87 x 0.87 x 1 mm": stripped_heads(scans)[:5],
-        "whole head, 0.7 mm": fine_heads(scans) * 3,
-        "whole head, 2 mm": coarse_heads(scans)[:5],
+        "stripped, 0.87 x 0.87 x 1 mm": stripped_heads(scans)[:3],
+        "whole head, 0.7 mm": fine_heads(scans) * 2,
+        "whole head, 2 mm": coarse_heads(scans)[:3],
     }
     for name, paths in kinds.items():
         print(f"{name}: {_medians(paths)}", flush=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     print(f"peak memory of this process {peak:.1f} GB")
-    print(_side_by_side(whole_heads(scans)[:8]))
+    print(_side_by_side(whole_heads(scans)[:6]))
 
 
 def _medians(paths: Sequence[Path]) -> str:

@@ -47,7 +47,10 @@ def main(scans: Path) -> None:
     rows = []
     for path in whole_heads(scans):
         head = _head(path)
-        corrected = correct_bias(head.scan, head.mask, 2.0, 3)
+        config = PreprocessConfig()
+        corrected = correct_bias(
+            head.scan, head.mask, config.bias_field_spacing_mm, config.bias_field_shrink
+        )
         rows.append((*_bias(head, corrected), *_registration(head, corrected)))
         print(path.name, " ".join(f"{value:.3f}" for value in rows[-1]), flush=True)
     print("median:", _named(np.median(rows, axis=0)))

@@ -58,7 +58,7 @@ class PreprocessConfig(Section):
         "mixture", "-", "Tissue map: our mixture model, or FreeSurfer's SynthSeg if you have it."
     )
     bias_field_spacing_mm: float = knob(
-        2.0,
+        1.7,
         "mm",
         "Grid the bias field is fitted on; it is smooth, so coarse is enough.",
         ge=1,

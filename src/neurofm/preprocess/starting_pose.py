@@ -16,7 +16,7 @@ Matrix = npt.NDArray[np.float64]
 
 # Heads lie turned by up to this much about each axis before they are refused anyway.
 _TURNS_DEGREES = (-40.0, -20.0, 0.0, 20.0, 40.0)
-_SEARCH_MM, _POLISH_MM = 8.0, 5.0
+_SEARCH_MM, _POLISH_MM = 8.0, 4.0
 # A turn of one radian moves the brain's surface by about this much: makes turns and shifts alike.
 _RADIUS_MM = 60.0
 _BINS = 32
@@ -29,7 +29,7 @@ def starting_pose(brain: Volume, template: Volume) -> Matrix:
 
     ANTs descends from the centres of mass, and where a small head meets the larger template, the
     slope is so slight that it may stop many degrees away. Here 125 turns are tried at 8 mm, the two
-    best improved by Powell's method, and the better of them once more at 5 mm. The same input gives
+    best improved by Powell's method, and the better of them once more at 4 mm. The same input gives
     the same matrix.
 
     Args:
@@ -45,7 +45,7 @@ def starting_pose(brain: Volume, template: Volume) -> Matrix:
     found = [_improved(coarse, start, 0.5, 200) for start in best_turns]
     best = min(found, key=coarse)
     finer = _Comparison(coarsen(brain, _POLISH_MM), coarsen(template, _POLISH_MM))
-    return finer.matrix(_improved(finer, best, 0.3, 300))
+    return finer.matrix(_improved(finer, best, 0.1, 400))
 
 
 class _Comparison:
