@@ -8,6 +8,11 @@ from neurofm.preprocess.ants_images import ants_module, to_ants
 from neurofm.preprocess.resampling import coarsen, refine
 from neurofm.volumes.volume import Volume
 
+# N4's descents from coarse to fine. On a coarse grid, fifty on the finest level follow the tissue
+# rather than the coil: white matter varies less after thirty, and less than after N4 on the scan.
+_ITERATIONS = (50, 50, 50, 30)
+_TOLERANCE = 1e-7
+
 
 def correct_bias(scan: Volume, mask: Volume, spacing_mm: float, shrink: int) -> Volume:
     """Divide a scan by its bias field, fitted inside the brain on a coarse grid.
@@ -30,6 +35,7 @@ def correct_bias(scan: Volume, mask: Volume, spacing_mm: float, shrink: int) -> 
         to_ants(Volume(positive, coarse.affine)),
         mask=to_ants(Volume(inside.astype(np.float32), coarse.affine)),
         shrink_factor=max(1, round(spacing_mm * shrink / float(np.mean(coarse.spacing_mm)))),
+        convergence={"iters": list(_ITERATIONS), "tol": _TOLERANCE},
         return_bias_field=True,
     )
     log_field = np.log(np.maximum(field.numpy(), 1e-3))

@@ -110,7 +110,7 @@ def _steps(config: PreprocessConfig) -> tuple[Step, ...]:
         Step(
             name="bias-field",
             method="n4",
-            version=1,
+            version=2,
             parameters={
                 "spacing_mm": config.bias_field_spacing_mm,
                 "shrink": config.bias_field_shrink,
