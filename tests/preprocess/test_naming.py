@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 
@@ -45,9 +47,19 @@ def test_ids_that_differ_in_case_only_are_refused() -> None:
         output_names(index(("c_AB", "c", "AB", None), ("c_ab", "c", "ab", None)))
 
 
-def test_an_id_without_letters_or_digits_is_refused() -> None:
-    with pytest.raises(TableError, match="no letter or digit"):
-        bids_label("---")
+def test_an_id_that_cannot_name_a_file_is_named_by_its_checksum() -> None:
+    ids = ["脳", "頭", "---", "x" * 300, "x" * 301]
+    labels = [bids_label(text) for text in ids]
+    assert len(set(labels)) == len(ids)
+    assert all(re.fullmatch(r"id[0-9a-f]{12}", label) for label in labels)
+    assert labels == [bids_label(text) for text in ids]
+    assert bids_label("Müller-1") == "Mller1"
+
+
+def test_the_longest_ids_leave_names_that_file_systems_take() -> None:
+    long = "p" * 50
+    (names,) = output_names(index((f"c_{long}_{long}_{long}", "c", long, long)))
+    assert max(len(part.encode()) for part in names.transform.split("/")) <= 255
 
 
 def test_no_id_leaves_the_folder() -> None:

@@ -58,7 +58,7 @@ class PreprocessConfig(Section):
         "mixture", "-", "Tissue map: our mixture model, or FreeSurfer's SynthSeg if you have it."
     )
     bias_field_spacing_mm: float = knob(
-        1.5,
+        1.7,
         "mm",
         "Grid the bias field is fitted on; it is smooth, so coarse is enough.",
         ge=1,

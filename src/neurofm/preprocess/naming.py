@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ SPACE = "MNI152NLin2009cSym"
 Layout = Literal["bids", "turboprep"]
 
 _ENTITY = re.compile(r"[a-z]+-[A-Za-z0-9]+")
-_MAX_NAME_BYTES = 200
+# Four labels, the rest of the longest name, and a little room, in the 255 bytes of file systems.
+_MAX_LABEL = 50
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def output_names(frame: pd.DataFrame, layout: Layout = "bids") -> list[OutputNam
 
     Raises:
         TableError: two scans would be written to the same place, because their ids differ in
-            characters only that BIDS does not allow in a label, or an id has no allowed one.
+            characters only that BIDS does not allow in a label.
     """
     name_files = {"bids": _bids_names, "turboprep": _turboprep_names}[layout]
     names = [name_files(*_place_of(row)) for row in frame.to_dict("records")]
@@ -57,15 +59,13 @@ def output_names(frame: pd.DataFrame, layout: Layout = "bids") -> list[OutputNam
 def bids_label(text: str) -> str:
     """The letters and digits of an id, without a leading "sub-" or "ses-".
 
-    Raises:
-        TableError: none is left, or too many for a file name.
+    BIDS labels hold Latin letters and digits only. An id without any, or one too long for a file's
+    name, is named by the first twelve digits of its SHA-256; the index has the id itself.
     """
     label = "".join(re.findall(r"[A-Za-z0-9]+", re.sub(r"^(sub|ses)-", "", text)))
-    if not label:
-        raise TableError("holds no letter or digit that a file can be named by", "", f"id '{text}'")
-    if len(label) > _MAX_NAME_BYTES // 4:
-        raise TableError("is too long to name a file by", "shorten it in the index", f"id '{text}'")
-    return label
+    if 0 < len(label) <= _MAX_LABEL:
+        return label
+    return f"id{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def cohort_folder(cohort: str) -> str:
