@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from neurofm.config.knobs import Section, knob
 
@@ -75,9 +75,43 @@ class TrainingConfig(Section):
     batch_size: int = knob(
         72, "participants", "Over all processes together; negatives come from all (paper).", ge=2
     )
-    optimizer: Literal["adam"] = knob("adam", "-", "The optimiser (paper).")
-    learning_rate: float = knob(3e-4, "-", "Constant (paper).", gt=0)
-    weight_decay: float = knob(0.0, "-", "None in the paper.", ge=0)
+    optimizer: Literal["adam", "adamw", "lars"] = knob(
+        "adam", "-", "Adam (paper), AdamW, or LARS for batches of thousands."
+    )
+    learning_rate: float = knob(
+        3e-4, "-", "Its highest value; constant in the paper. LARS wants far more, e.g. 0.3.", gt=0
+    )
+    schedule: Literal["constant", "cosine"] = knob(
+        "constant", "-", "After the warm-up: constant (paper), or half a cosine down to the last."
+    )
+    warmup_epochs: float = knob(
+        0.0, "epochs", "The rate rises from step to step in equal parts; none in the paper.", ge=0
+    )
+    last_learning_rate: float = knob(0.0, "-", "What the cosine comes down to.", ge=0)
+    weight_decay: float = knob(
+        0.0, "-", "None in the paper. AdamW and LARS leave biases and norms out.", ge=0
+    )
+    momentum: float = knob(0.9, "-", "Of LARS (You et al. 2017).", ge=0, lt=1)
+    trust_coefficient: float = knob(
+        0.001, "-", "Of LARS: a layer's step relative to its weights (You et al. 2017).", gt=0
+    )
+    max_skipped_in_a_row: int = knob(
+        3, "steps", "So many steps in a row without a finite loss or gradient end the run.", ge=1
+    )
+    checkpoint_steps: int = knob(
+        100,
+        "steps",
+        "A checkpoint after so many steps and after each epoch; changes no number.",
+        ge=1,
+    )
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> TrainingConfig:
+        if self.warmup_epochs >= self.epochs and self.warmup_epochs > 0:
+            raise ValueError("warmup_epochs has to be less than epochs")
+        if self.last_learning_rate > self.learning_rate:
+            raise ValueError("last_learning_rate has to be at most learning_rate")
+        return self
 
 
 class EvaluationConfig(Section):
