@@ -33,3 +33,13 @@ def test_every_layer_is_replaced_and_keeps_its_names_and_tensors() -> None:
     assert isinstance(module[1][0], GatheredBatchNorm3d)  # type: ignore[index]
     assert list(before) == list(after)
     assert all(before[name] is after[name] for name in before)
+
+
+def test_statistics_of_bf16_volumes_are_float32() -> None:
+    volumes = _volumes().bfloat16()
+    torchs, ours = nn.BatchNorm3d(3), GatheredBatchNorm3d.like(nn.BatchNorm3d(3))
+    expected, given = torchs(volumes), ours(volumes)
+    assert given.dtype == torch.bfloat16
+    torch.testing.assert_close(given, expected, rtol=1e-2, atol=1e-2)
+    exact = volumes.double().mean(dim=(0, 2, 3, 4)) * 0.1  # momentum
+    torch.testing.assert_close(ours.running_mean.double(), exact, rtol=1e-5, atol=0)

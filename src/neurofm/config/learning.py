@@ -104,6 +104,18 @@ class TrainingConfig(Section):
         "A checkpoint after so many steps and after each epoch; changes no number.",
         ge=1,
     )
+    precision: Literal["auto", "float32", "bf16"] = knob(
+        "auto", "-", "Of the encoder: bf16 on a GPU that has it, else float32; the loss is float32."
+    )
+    tf32: bool = knob(
+        True, "-", "A GPU may round a float32 convolution's factors to 10 bits (PyTorch's default)."
+    )
+    channels_last: Literal["auto"] | bool = knob(
+        "auto", "-", "Memory order of the encoder; auto: channels last on CPU and CUDA."
+    )
+    compile: bool = knob(
+        False, "-", "Encoder through torch.compile: slow first step, other rounding."
+    )
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> TrainingConfig:

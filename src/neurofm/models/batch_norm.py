@@ -29,7 +29,8 @@ def synchronise_batch_norm(module: nn.Module, device: torch.device) -> nn.Module
 class GatheredBatchNorm3d(nn.BatchNorm3d):
     """`nn.BatchNorm3d` whose training statistics are those of all processes' rows.
 
-    Equally many rows on every process. Plain tensor operations, so slower than torch's.
+    Equally many rows on every process. Statistics are float32 where the input is bf16, as in torch.
+    Plain tensor operations, so slower than torch's.
     """
 
     @classmethod
@@ -47,11 +48,13 @@ class GatheredBatchNorm3d(nn.BatchNorm3d):
         """Normalise by the statistics of all processes in training, by the running ones after."""
         if not self.training:
             return super().forward(input)
-        mean = _mean_of_all(input)
-        variance = _mean_of_all((input - _over_voxels(mean)).square())
-        self._remember(mean.detach(), variance.detach(), input)
+        values = input.to(torch.promote_types(input.dtype, torch.float32))
+        mean = _mean_of_all(values)
+        variance = _mean_of_all((values - _over_voxels(mean)).square())
+        self._remember(mean.detach(), variance.detach(), values)
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return (input - _over_voxels(mean)) * _over_voxels(scale) + _over_voxels(self.bias)
+        normal = (values - _over_voxels(mean)) * _over_voxels(scale) + _over_voxels(self.bias)
+        return normal.to(input.dtype)
 
     @torch.no_grad()
     def _remember(

@@ -26,8 +26,8 @@ def nt_xent(
         temperature: above 0.
     """
     with torch.autocast(z1.device.type, enabled=False):
-        first = functional.normalize(gather_with_gradient(z1).float(), dim=1)
-        second = functional.normalize(gather_with_gradient(z2).float(), dim=1)
+        first = functional.normalize(gather_with_gradient(z1.float()), dim=1)
+        second = functional.normalize(gather_with_gradient(z2.float()), dim=1)
         views = torch.cat([first, second])
         similarity = views @ views.T / temperature
         itself = torch.eye(len(views), dtype=torch.bool, device=views.device)
