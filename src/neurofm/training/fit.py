@@ -57,7 +57,7 @@ def pretrain(
         only_writer(folder) if is_first() else nullcontext(),
     ):
         if is_first():
-            claim_run(folder, recipe, store)
+            claim_run(folder, recipe, store, device)
         barrier()
         if is_finished(folder):
             return Pretrained(recipe.training.epochs, 0, "this run is finished already")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -38,10 +39,17 @@ class Learner:
     Args:
         objective: a module from a `Batch` to `Losses`, on its device.
         optimizer: of its parameters.
+        autocast: entered for the forward pass, such as `torch.autocast`.
     """
 
-    def __init__(self, objective: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(
+        self,
+        objective: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
         self.objective, self.optimizer = objective, optimizer
+        self._autocast = autocast
 
     def learn_from(self, batch: Batch) -> Outcome:
         """One optimiser step on one batch, which is on the objective's device.
@@ -51,7 +59,8 @@ class Learner:
         """
         statistics = [buffer.clone() for buffer in self.objective.buffers()]
         self.optimizer.zero_grad(set_to_none=True)
-        losses: Losses = self.objective(batch)
+        with self._autocast():
+            losses: Losses = self.objective(batch)
         losses.total.backward()  # type: ignore[no-untyped-call]
         loss, gradient_norm = losses.total.item(), self._gradient_norm()
         is_skipped = not (math.isfinite(loss) and math.isfinite(gradient_norm))

@@ -27,6 +27,7 @@ from neurofm.training.card import card_of_run
 from neurofm.training.checkpoints import Checkpoint, find_checkpoint, save_checkpoint
 from neurofm.training.epoch import Surroundings, run_epoch
 from neurofm.training.learner import Learner
+from neurofm.training.precision import apply_numerics, autocast, choose_numerics
 from neurofm.training.run_log import Record, RunLog, epoch_record, open_log
 
 
@@ -73,8 +74,8 @@ class Run:
         self._sampler = ParticipantSampler(frame, recipe.seed)
         self._steps_an_epoch = len(self._rows(epoch=0))
         self._objective = build_objective(recipe, store.spacing_mm).to(device)
-        if device.type == "cpu":  # up to 1.6 times faster there; not measured on a GPU
-            self._objective.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        numerics = choose_numerics(recipe.training, device)
+        apply_numerics(self._objective, self._objective.encoder, numerics)
         found = find_checkpoint(folder)
         if found:
             self._objective.load_state_dict(dict(found.checkpoint.model))
@@ -101,7 +102,7 @@ class Run:
         finally:
             progress.finish()
         if is_first():
-            card = card_of_run(self._recipe, self._store, self._frame)
+            card = card_of_run(self._recipe, self._store, self._frame, self._device)
             save_weights(self._folder, self._objective.state_dict(), card)
         barrier()
         return Pretrained(self._epochs_before, self._skipped_steps, self._note)
@@ -161,4 +162,5 @@ def _learner(objective: nn.Module, recipe: Recipe, device: torch.device) -> Lear
     optimizer = torch.optim.Adam(
         module.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
     )
-    return Learner(module, optimizer)
+    numerics = choose_numerics(training, device)
+    return Learner(module, optimizer, lambda: autocast(numerics, device))

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from neurofm.config.recipe import Recipe, load_recipe
 from neurofm.config.show import recipe_as_yaml
 from neurofm.errors import RunError
 from neurofm.files import read_json, sweep_unfinished, write_json, write_text
 from neurofm.models.card import CARD_FILE
 from neurofm.store.reader import Store
+from neurofm.training.precision import choose_numerics, numerics_record
 from neurofm.training.run_log import LOG_FILE
 from neurofm.versions import software_record
 
@@ -18,8 +21,10 @@ RECIPE_FILE, SOFTWARE_FILE, DATA_FILE = "recipe.yaml", "software.json", "data.js
 _SECTIONS = ("seed", "views", "encoder", "objective", "training")  # what pre-training reads
 
 
-def claim_run(folder: Path, recipe: Recipe, store: Store) -> None:
+def claim_run(folder: Path, recipe: Recipe, store: Store, device: torch.device) -> None:
     """Make `folder` the run of this recipe on this store, or see that it is already.
+
+    `software.json` tells where and how it began: versions, device, precision.
 
     Raises:
         RunError: it belongs to another recipe or store; the differing keys are shown.
@@ -33,7 +38,8 @@ def claim_run(folder: Path, recipe: Recipe, store: Store) -> None:
     elif (folder / CARD_FILE).exists() or (folder / LOG_FILE).exists():
         raise RunError("holds something else already", "choose another -o", folder)
     else:
-        write_json(folder / SOFTWARE_FILE, software_record())
+        numerics = choose_numerics(recipe.training, device)
+        write_json(folder / SOFTWARE_FILE, software_record() | numerics_record(numerics, device))
         write_text(folder / RECIPE_FILE, recipe_as_yaml(recipe))
     write_json(folder / DATA_FILE, data)
 
