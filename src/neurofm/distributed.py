@@ -50,6 +50,15 @@ def any_process(claim: bool, device: torch.device | str = "cpu") -> bool:
     return bool(flag.item())
 
 
+def gather_objects(value: Any) -> list[Any]:
+    """The values of all processes, in the order of their ranks; each picklable and small."""
+    if not _is_running():
+        return [value]
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
 def gather_with_gradient(tensor: Tensor) -> Tensor:
     """The rows of all processes, in the order of their ranks, as one differentiable tensor.
 

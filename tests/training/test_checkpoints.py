@@ -9,16 +9,18 @@ import torch
 
 from neurofm.errors import RunError
 from neurofm.training.checkpoints import Checkpoint, find_checkpoint, save_checkpoint
+from neurofm.training.position import Position
 
 
 def _checkpoint(epoch: int) -> Checkpoint:
-    return Checkpoint(epoch, 10 * epoch, 0, {"weight": torch.full((3,), float(epoch))}, {"a": [1]})
+    position = Position(epoch=epoch, step=10 * epoch)
+    return Checkpoint(position, {"weight": torch.full((3,), float(epoch))}, {"a": [1]})
 
 
 def _epoch_found(folder: Path) -> int:
     found = find_checkpoint(folder)
     assert found is not None
-    return found.checkpoint.epoch
+    return found.checkpoint.position.epoch
 
 
 def _damage(path: Path, kind: str) -> None:
@@ -32,7 +34,7 @@ def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, _checkpoint(1))
     found = find_checkpoint(tmp_path)
     assert found is not None
-    assert (found.checkpoint.epoch, found.checkpoint.step, found.note) == (1, 10, "")
+    assert (found.checkpoint.position, found.note) == (Position(1, 0, 10, 0, 0), "")
     assert torch.equal(found.checkpoint.model["weight"], torch.ones(3))
     assert found.checkpoint.optimizer == {"a": [1]}
 
@@ -48,7 +50,7 @@ def test_a_damaged_last_checkpoint_gives_way_to_the_previous_one(tmp_path: Path,
     _damage(tmp_path / "last.pt", kind)
     found = find_checkpoint(tmp_path)
     assert found is not None
-    assert found.checkpoint.epoch == 2
+    assert found.checkpoint.position.epoch == 2
     assert "damaged" in found.note
 
 

@@ -9,8 +9,6 @@ from cyclopts import Parameter
 
 from neurofm.commands.console import BarProgress, err, out
 
-_STOPPED = 75  # EX_TEMPFAIL: a scheduler may start the same command again
-
 
 def pretrain(
     recipe: str,
@@ -49,7 +47,7 @@ def pretrain(
         )
     except RunStoppedError as stopped:
         err.print(str(stopped), markup=False, soft_wrap=True)
-        return _STOPPED
+        return stopped.exit_status
     if done.skipped_steps:
         err.print(f"{done.skipped_steps} steps were skipped: no finite loss or gradient")
     if done.note:

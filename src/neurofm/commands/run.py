@@ -51,7 +51,7 @@ def run(
         done = run_recipe(effective, source, output, workers, BarProgress(), tell=tell)
     except RunStoppedError as stopped:
         tell(str(stopped))
-        return 75
+        return stopped.exit_status
     out.print(cohort_table(done.indexed))
     for failure in done.failures:
         tell(f"{failure.path}: {failure.reason}")

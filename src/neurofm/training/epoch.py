@@ -1,8 +1,7 @@
-"""One epoch of the loop: every batch once, logged, with the two ways it may end early."""
+"""The steps of an epoch that are left: each batch learnt from once, in its order, and recorded."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -10,14 +9,13 @@ from dataclasses import dataclass
 import torch
 
 from neurofm.data.batch import Batch
-from neurofm.distributed import any_process, world_size
-from neurofm.errors import RunError
-from neurofm.training.learner import Learner, Outcome
+from neurofm.distributed import gather_objects, rank, world_size
+from neurofm.seeds import seed_of
+from neurofm.training.learner import Learner
 from neurofm.training.run_log import Record
-from neurofm.training.stopping import RunStoppedError
+from neurofm.training.watchdog import SilentWatch, Watch
 
-_MAX_SKIPPED_IN_A_ROW = 3
-_SHOWN_SCANS = 12
+_SILENT = SilentWatch()
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +24,17 @@ class Surroundings:
 
     Attributes:
         device: where the learner is.
-        stop: set when the run is to end after the step.
+        seed: the recipe's.
+        learning_rate: of a step, counted from 1 over the whole run.
         scan_name: the name of a row of the store, for messages.
+        watch: told what this process is doing.
     """
 
     device: torch.device
-    stop: threading.Event
+    seed: int
+    learning_rate: Callable[[int], float]
     scan_name: Callable[[int], str]
+    watch: Watch = _SILENT
 
 
 def run_epoch(
@@ -40,65 +42,48 @@ def run_epoch(
 ) -> Iterator[Record]:
     """Learn from every batch and yield its record.
 
+    torch's random generators start each step from a seed of their own, a function of the recipe's
+    seed, the step and the process: what draws from them (dropout) goes on alike in a resumed run.
+
     Args:
         learner: changed by every step.
-        batches: of one epoch.
+        batches: what is left of one epoch.
         first_step: number of the first step, from 1 over the whole run.
-        around: device, stop request, names.
-
-    Raises:
-        RunStoppedError: a stop was requested; the step under way is finished.
-        RunError: three steps in a row gave no finite loss; names the scans.
+        around: device, seed, learning rate, names.
     """
-    skipped_in_a_row = 0
-    step_began = time.perf_counter()
-    for step, batch in enumerate(batches, start=first_step):
-        waited = time.perf_counter() - step_began
+    remaining = iter(batches)
+    step = first_step
+    while True:
+        began = time.perf_counter()
+        around.watch.at(step, "waiting for scans")
+        batch = next(remaining, None)
+        if batch is None:
+            return
+        waited = time.perf_counter() - began
+        around.watch.at(step, "learning")
+        torch.manual_seed(seed_of("step", around.seed, step, rank()))
+        learner.learning_rate = around.learning_rate(step)
         outcome = learner.learn_from(batch.to(around.device))
-        seconds = time.perf_counter() - step_began
-        step_began += seconds
-        yield _record(step, batch, outcome, learner.learning_rate, seconds=seconds, waited=waited)
-        skipped_in_a_row = skipped_in_a_row + 1 if outcome.is_skipped else 0
-        if skipped_in_a_row >= _MAX_SKIPPED_IN_A_ROW:
-            raise _not_finite(batch, around)
-        if any_process(around.stop.is_set(), around.device):
-            raise RunStoppedError(
-                f"stopped on request after step {step}",
-                "the same command continues from the last finished epoch",
-            )
+        names = _names_of_all(batch, around) if outcome.is_skipped else ()
+        seconds = time.perf_counter() - began
+        yield Record(
+            kind="step",
+            epoch=batch.epoch,
+            step=step,
+            loss=outcome.loss,
+            parts=outcome.parts,
+            figures=outcome.figures,
+            gradient_norm=outcome.gradient_norm,
+            learning_rate=learner.learning_rate,
+            pairs_per_second=len(batch) * world_size() / seconds,
+            data_wait_share=waited / seconds,
+            seconds=seconds,
+            skipped_steps=int(outcome.is_skipped),
+            skipped_scans=names,
+        )
+        step += 1
 
 
-def _record(
-    step: int,
-    batch: Batch,
-    outcome: Outcome,
-    learning_rate: float,
-    *,
-    seconds: float,
-    waited: float,
-) -> Record:
-    return Record(
-        kind="step",
-        epoch=batch.epoch,
-        step=step,
-        loss=outcome.loss,
-        parts=outcome.parts,
-        figures=outcome.figures,
-        gradient_norm=outcome.gradient_norm,
-        learning_rate=learning_rate,
-        pairs_per_second=len(batch) * world_size() / seconds,
-        data_wait_share=waited / seconds,
-        seconds=seconds,
-        skipped_steps=int(outcome.is_skipped),
-    )
-
-
-def _not_finite(batch: Batch, around: Surroundings) -> RunError:
-    names = [around.scan_name(row) for row in batch.rows]
-    shown = ", ".join(names[:_SHOWN_SCANS]) + (", ..." if len(names) > _SHOWN_SCANS else "")
-    return RunError(
-        f"{_MAX_SKIPPED_IN_A_ROW} steps in a row gave no finite loss or gradient; the last saw "
-        f"{shown}",
-        "look at these scans or lower the learning rate; the last checkpoint is sound",
-        "training",
-    )
+def _names_of_all(batch: Batch, around: Surroundings) -> tuple[str, ...]:
+    mine = [around.scan_name(row) for row in batch.rows]
+    return tuple(name for names in gather_objects(mine) for name in names)

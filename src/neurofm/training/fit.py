@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -28,14 +29,18 @@ def pretrain(
     folder: Path,
     device: torch.device,
     progress: Progress = _SILENT,
+    *,
+    keep: int = 2,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Pretrained:
     """Pre-train the recipe's encoder on a store; the same call continues an interrupted run.
 
     Participants in the split "pretrain" or "train", or in none, are seen once an epoch; any other
     split never. `folder` receives `recipe.yaml`, `software.json`, `data.json`, `log.jsonl`,
-    TensorBoard events, `last.pt` at each epoch's end and, last of all, `weights.safetensors` and
-    `card.json`. A continued run on a CPU gives the same losses bit for bit. With `torchrun`, the
-    batch is shared by all processes and batch norm is synchronised.
+    TensorBoard events, checkpoints after each epoch and every `training.checkpoint_steps` steps,
+    and, last of all, `weights.safetensors` and `card.json`. A continued run on a CPU gives the same
+    losses and weights bit for bit. With `torchrun`, the batch is shared by all processes and batch
+    norm is synchronised.
 
     Args:
         recipe: seed, views, encoder, objective and training are read.
@@ -43,17 +48,19 @@ def pretrain(
         folder: new, or of the same recipe and store.
         device: see `choose_device`.
         progress: shown pairs of views, with the loss as its note.
+        keep: checkpoints that stay.
+        tell: given a line when a signal has come.
 
     Raises:
         ConfigError: the store's spacing is not the recipe's.
         RunError: the folder is another run's, there are too few participants, no checkpoint is
-            whole, or three steps in a row gave no finite loss.
-        RunStoppedError: SIGTERM or SIGUSR1 came; call again to go on.
+            whole, or several steps in a row gave no finite loss.
+        RunStoppedError: SIGTERM, SIGUSR1 or Ctrl-C came; call again to go on.
     """
     frame = _seen_rows(recipe, store)
     with (
         process_group(device),
-        stop_requests() as stop,
+        stop_requests(tell) as stop,
         only_writer(folder) if is_first() else nullcontext(),
     ):
         if is_first():
@@ -62,7 +69,7 @@ def pretrain(
         if is_finished(folder):
             return Pretrained(recipe.training.epochs, 0, "this run is finished already")
         run = Run(recipe, store, folder, device=device, frame=frame)
-        return run.to_the_end(stop, progress if is_first() else _SILENT)
+        return run.to_the_end(stop, progress if is_first() else _SILENT, keep)
 
 
 def _seen_rows(recipe: Recipe, store: Store) -> pd.DataFrame:

@@ -8,9 +8,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from neurofm.data.batch import Batch
+from neurofm.distributed import any_process
 from neurofm.objectives.losses import Losses
 
 
@@ -51,11 +53,17 @@ class Learner:
         self.objective, self.optimizer = objective, optimizer
         self._autocast = autocast
 
+    def model_state(self) -> dict[str, Tensor]:
+        """The objective's tensors by name, without the wrapper of several processes."""
+        module = self.objective
+        inner = module.module if isinstance(module, DistributedDataParallel) else module
+        return dict(inner.state_dict())
+
     def learn_from(self, batch: Batch) -> Outcome:
         """One optimiser step on one batch, which is on the objective's device.
 
         Where the loss or the gradient is not finite, weights, optimiser and batch norm statistics
-        stay as they were. All processes decide the same: the loss and DDP's gradient are shared.
+        stay as they were, on every process if it happened on one.
         """
         statistics = [buffer.clone() for buffer in self.objective.buffers()]
         self.optimizer.zero_grad(set_to_none=True)
@@ -63,7 +71,8 @@ class Learner:
             losses: Losses = self.objective(batch)
         losses.total.backward()  # type: ignore[no-untyped-call]
         loss, gradient_norm = losses.total.item(), self._gradient_norm()
-        is_skipped = not (math.isfinite(loss) and math.isfinite(gradient_norm))
+        is_finite = math.isfinite(loss) and math.isfinite(gradient_norm)
+        is_skipped = any_process(not is_finite, losses.total.device)
         if is_skipped:
             for buffer, before in zip(self.objective.buffers(), statistics, strict=True):
                 buffer.copy_(before)
@@ -76,6 +85,11 @@ class Learner:
     def learning_rate(self) -> float:
         """The optimiser's, which all parameters share."""
         return float(self.optimizer.param_groups[0]["lr"])
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
 
     def _gradient_norm(self) -> float:
         gradients = [p.grad for p in self.objective.parameters() if p.grad is not None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,20 +14,33 @@ from torch.nn.parallel import DistributedDataParallel
 from neurofm.config.recipe import Recipe
 from neurofm.data.loader import ScanLoader
 from neurofm.data.sampler import ParticipantSampler
-from neurofm.distributed import barrier, is_first, rank, world_size
+from neurofm.distributed import (
+    any_process,
+    barrier,
+    gather_objects,
+    is_first,
+    rank,
+    world_size,
+)
+from neurofm.errors import RunError
 from neurofm.models.batch_norm import synchronise_batch_norm
 from neurofm.models.encoder import build_encoder
 from neurofm.models.projector import build_projector
-from neurofm.models.weights import save_weights
+from neurofm.models.weights import refuse_other_names, save_weights
 from neurofm.objectives.simclr import SimCLR
 from neurofm.progress import Progress
 from neurofm.store.reader import Store
 from neurofm.training.card import card_of_run
-from neurofm.training.checkpoints import Checkpoint, find_checkpoint, save_checkpoint
+from neurofm.training.checkpoints import find_checkpoint
+from neurofm.training.course import Course
 from neurofm.training.epoch import Surroundings, run_epoch
 from neurofm.training.learner import Learner
+from neurofm.training.optimisers import build_optimizer
+from neurofm.training.position import Position
 from neurofm.training.precision import apply_numerics, autocast, choose_numerics
-from neurofm.training.run_log import Record, RunLog, epoch_record, open_log
+from neurofm.training.run_log import open_log
+from neurofm.training.schedules import learning_rate_at
+from neurofm.training.stopping import RunStoppedError, StopRequest
 
 
 @dataclass(frozen=True)
@@ -76,72 +88,90 @@ class Run:
         self._objective = build_objective(recipe, store.spacing_mm).to(device)
         numerics = choose_numerics(recipe.training, device)
         apply_numerics(self._objective, self._objective.encoder, numerics)
-        found = find_checkpoint(folder)
-        if found:
-            self._objective.load_state_dict(dict(found.checkpoint.model))
-        self._learner = _learner(self._objective, recipe, device)
-        if found:
-            self._learner.optimizer.load_state_dict(dict(found.checkpoint.optimizer))
-        self._epochs_before = found.checkpoint.epoch if found else 0
-        self._step = found.checkpoint.step if found else 0
-        self._skipped_steps = found.checkpoint.skipped_steps if found else 0
-        self._note = found.note if found else ""
+        self._position, self._note = Position(), ""
+        self._learner = self._resumed()
+        self._epochs_before = self._position.epoch
 
-    def to_the_end(self, stop: threading.Event, progress: Progress) -> Pretrained:
-        """Run the epochs that are left and save the weights (see `pretrain` for what it raises)."""
+    def to_the_end(self, stop: StopRequest, progress: Progress, keep: int) -> Pretrained:
+        """Do what is left and save the weights (see `pretrain` for arguments and errors)."""
         training = self._recipe.training
         total = training.epochs * self._steps_an_epoch * training.batch_size
-        progress.start("pre-training", total, "pairs", done=self._step * training.batch_size)
-        loader = ScanLoader(self._store)
-        names = self._store.index["scan_id"].tolist()
-        around = Surroundings(self._device, stop, lambda row: str(names[row]))
+        done = self._position.step * training.batch_size
+        progress.start("pre-training", total, "pairs", done=done)
+        first_log = open_log(self._folder, self._position.step) if is_first() else nullcontext()
         try:
-            with open_log(self._folder, self._step) if is_first() else nullcontext() as log:
-                for epoch in range(self._epochs_before, training.epochs):
-                    self._run_epoch(epoch, loader, around, progress, log)
+            with torch.random.fork_rng(self._gpus()), first_log as log:
+                course = Course(
+                    self._folder,
+                    self._learner,
+                    training,
+                    position=self._position,
+                    log=log,
+                    keep=keep,
+                )
+                self._run_epochs(course, stop, progress)
         finally:
             progress.finish()
         if is_first():
             card = card_of_run(self._recipe, self._store, self._frame, self._device)
-            save_weights(self._folder, self._objective.state_dict(), card)
+            save_weights(self._folder, self._learner.model_state(), card)
         barrier()
-        return Pretrained(self._epochs_before, self._skipped_steps, self._note)
+        return Pretrained(self._epochs_before, course.position.skipped_steps, self._note)
 
-    def _run_epoch(
-        self,
-        epoch: int,
-        loader: ScanLoader,
-        around: Surroundings,
-        progress: Progress,
-        log: RunLog | None,
-    ) -> None:
-        steps: list[Record] = []
-        batches = loader.batches(self._rows(epoch), epoch)
-        for record in run_epoch(self._learner, batches, self._step + 1, around):
-            steps.append(record)
-            if log:
-                log.add(record)
-            progress.advance(self._recipe.training.batch_size, f"loss {record.loss:.3f}")
-        self._step = steps[-1].step
-        self._skipped_steps += sum(step.skipped_steps for step in steps)
-        if log:
-            log.add(epoch_record(steps))
-            log.secure()
-            save_checkpoint(self._folder, self._checkpoint(epoch + 1))
-        barrier()
+    def _run_epochs(self, course: Course, stop: StopRequest, progress: Progress) -> None:
+        training, loader = self._recipe.training, ScanLoader(self._store)
+        names = self._store.index["scan_id"].tolist()
+        around = Surroundings(
+            self._device,
+            self._recipe.seed,
+            lambda step: learning_rate_at(step, self._steps_an_epoch, training),
+            lambda row: str(names[row]),
+        )
+        for epoch in range(course.position.epoch, training.epochs):
+            rows = self._rows(epoch)[course.position.step_in_epoch :]
+            batches = loader.batches(rows, epoch)
+            for record in run_epoch(self._learner, batches, course.position.step + 1, around):
+                is_last = course.position.step_in_epoch + 1 == self._steps_an_epoch
+                course.add(record, is_last)
+                progress.advance(training.batch_size, f"loss {record.loss:.3f}")
+                if not is_last:
+                    self._leave_if_asked(course, stop)
+            course.end_epoch()
+            if epoch + 1 < training.epochs:
+                self._leave_if_asked(course, stop)
+
+    def _leave_if_asked(self, course: Course, stop: StopRequest) -> None:
+        if any_process(stop.is_set(), self._device):
+            course.save()
+            barrier()
+            raise RunStoppedError(course.position.step, stop.exit_status)
+
+    def _resumed(self) -> Learner:
+        """The learner as it was when the last checkpoint was saved; a new one without any."""
+        found = find_checkpoint(self._folder)
+        if found:
+            state = dict(found.checkpoint.model)
+            refuse_other_names(self._objective, state, self._folder)
+            self._objective.load_state_dict(state)
+        learner = _learner(self._objective, self._recipe, self._device)
+        if found:
+            learner.optimizer.load_state_dict(dict(found.checkpoint.optimizer))
+            self._position, self._note = found.checkpoint.position, found.note
+        steps = [position.step for position in gather_objects(self._position)]
+        if len(set(steps)) > 1:
+            raise RunError(
+                f"the processes found checkpoints of different steps ({steps})",
+                "the run folder has to be on a file system that all machines share",
+                self._folder,
+            )
+        return learner
+
+    def _gpus(self) -> list[torch.device]:
+        return [self._device] if self._device.type == "cuda" else []
 
     def _rows(self, epoch: int) -> list[list[int]]:
         batch_size = self._recipe.training.batch_size
         return self._sampler.batches(epoch, batch_size, world_size(), rank())
-
-    def _checkpoint(self, epoch: int) -> Checkpoint:
-        return Checkpoint(
-            epoch=epoch,
-            step=self._step,
-            skipped_steps=self._skipped_steps,
-            model=self._objective.state_dict(),
-            optimizer=self._learner.optimizer.state_dict(),
-        )
 
 
 def build_objective(recipe: Recipe, spacing_mm: float) -> SimCLR:
@@ -159,8 +189,6 @@ def _learner(objective: nn.Module, recipe: Recipe, device: torch.device) -> Lear
     module = objective
     if world_size() > 1:
         module = DistributedDataParallel(synchronise_batch_norm(objective, device))
-    optimizer = torch.optim.Adam(
-        module.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
-    )
+    optimizer = build_optimizer(module, training)
     numerics = choose_numerics(training, device)
     return Learner(module, optimizer, lambda: autocast(numerics, device))

@@ -18,6 +18,7 @@ from neurofm.training.run_log import LOG_FILE
 from neurofm.versions import software_record
 
 RECIPE_FILE, SOFTWARE_FILE, DATA_FILE = "recipe.yaml", "software.json", "data.json"
+_MAY_CHANGE = ("training.checkpoint_steps", "training.max_skipped_in_a_row")
 _SECTIONS = ("seed", "views", "encoder", "objective", "training")  # what pre-training reads
 
 
@@ -55,7 +56,9 @@ def _refuse_other_recipe(folder: Path, recipe: Recipe) -> None:
     differing = [
         f"{key} is {there.get(key)} there and {here.get(key)} here"
         for key in sorted(there.keys() | here.keys())
-        if key.split(".")[0] in _SECTIONS and there.get(key) != here.get(key)
+        if key.split(".")[0] in _SECTIONS
+        and key not in _MAY_CHANGE
+        and there.get(key) != here.get(key)
     ]
     if differing:
         raise RunError(

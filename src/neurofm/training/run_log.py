@@ -7,13 +7,13 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from torch.utils.tensorboard import SummaryWriter
 
-from neurofm.files import write_text
+from neurofm.files import explained_writing, write_text
 
 LOG_FILE = "log.jsonl"
 _EVENTS = "tensorboard"
@@ -36,6 +36,7 @@ class Record:
         data_wait_share: share of the time spent waiting for scans, 0 to 1.
         seconds: duration.
         skipped_steps: steps skipped for a loss or gradient that was not finite.
+        skipped_scans: the scans of a skipped step, over all processes.
     """
 
     kind: Literal["step", "epoch"]
@@ -50,12 +51,27 @@ class Record:
     data_wait_share: float
     seconds: float
     skipped_steps: int
+    skipped_scans: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Flat but for `parts`; a number that is not finite becomes null."""
         line = {name: value for name, value in vars(self).items() if name != "figures"}
-        line |= dict(self.figures) | {"parts": dict(self.parts)}
+        if not self.skipped_scans:
+            del line["skipped_scans"]
+        parts = {name: _finite_or_none(value) for name, value in self.parts.items()}
+        line |= dict(self.figures) | {"parts": parts}
         return {name: _finite_or_none(value) for name, value in line.items()}
+
+
+def record_of(line: Mapping[str, Any]) -> Record:
+    """The record a line of the log was made from."""
+    own = {each.name for each in fields(Record)}
+    values = {name: _none_to_nan(value) for name, value in line.items()}
+    figures = {name: value for name, value in values.items() if name not in own}
+    parts = {name: _none_to_nan(value) for name, value in line["parts"].items()}
+    scans = tuple(line.get("skipped_scans", ()))
+    changes = {"figures": figures, "parts": parts, "skipped_scans": scans}
+    return Record(**{name: value for name, value in values.items() if name in own} | changes)
 
 
 class RunLog:
@@ -65,19 +81,25 @@ class RunLog:
         self._lines, self._events = lines, events
 
     def add(self, record: Record) -> None:
-        """Append one line and the same numbers as TensorBoard events."""
+        """Append one line and the same numbers as TensorBoard events.
+
+        Raises:
+            RunError: the disk is full.
+        """
         values = record.as_json()
-        self._lines.write(json.dumps(values, allow_nan=False) + "\n")
-        self._lines.flush()
-        for name, value in (values | values["parts"]).items():
-            if isinstance(value, float):
-                self._events.add_scalar(f"{record.kind}/{name}", value, record.step)
+        with explained_writing(Path(self._lines.name)):
+            self._lines.write(json.dumps(values, allow_nan=False) + "\n")
+            self._lines.flush()
+            for name, value in (values | values["parts"]).items():
+                if isinstance(value, float):
+                    self._events.add_scalar(f"{record.kind}/{name}", value, record.step)
 
     def secure(self) -> None:
         """Bring everything to the disk; done before a checkpoint says how far the log goes."""
-        self._lines.flush()
-        os.fsync(self._lines.fileno())
-        self._events.flush()
+        with explained_writing(Path(self._lines.name)):
+            self._lines.flush()
+            os.fsync(self._lines.fileno())
+            self._events.flush()
 
 
 @contextmanager
@@ -137,6 +159,10 @@ def epoch_record(steps: Sequence[Record]) -> Record:
 
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
+
+
+def _none_to_nan(value: Any) -> Any:
+    return math.nan if value is None else value
 
 
 def _finite_or_none(value: Any) -> Any:

@@ -1,0 +1,125 @@
+"""How far a run has come, and what it leaves on the way: log lines and checkpoints."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from neurofm.config.learning import TrainingConfig
+from neurofm.distributed import barrier
+from neurofm.errors import RunError
+from neurofm.files import write_json
+from neurofm.training.checkpoints import Checkpoint, save_checkpoint
+from neurofm.training.learner import Learner
+from neurofm.training.position import Position
+from neurofm.training.run_log import Record, RunLog, epoch_record, read_log, record_of
+
+NOT_FINITE_FILE = "not_finite.json"
+_SHOWN_SCANS = 12
+
+
+class Course:
+    """The position of a run and its files; every process keeps one, the first writes.
+
+    Args:
+        folder: the run's.
+        learner: whose state the checkpoints hold.
+        config: how often a checkpoint is due, how many steps may fail in a row.
+        position: where the run goes on.
+        log: open in the first process, None in the others.
+        keep: checkpoints that stay.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        learner: Learner,
+        config: TrainingConfig,
+        *,
+        position: Position,
+        log: RunLog | None,
+        keep: int,
+    ) -> None:
+        self.position = position
+        self._folder, self._learner, self._config = folder, learner, config
+        self._log, self._keep = log, keep
+        self._saved = self._sound = position
+        self._steps = _steps_of_epoch(folder, position) if log else []
+
+    def add(self, record: Record, is_last_of_epoch: bool) -> None:
+        """Note a finished step, and save a checkpoint where one is due.
+
+        Raises:
+            RunError: too many steps in a row gave no finite loss or gradient; the checkpoint is of
+                the step before them, and `not_finite.json` lists their scans.
+        """
+        is_skipped = bool(record.skipped_steps)
+        self.position = self.position.after_step(is_skipped)
+        self._steps.append(record)
+        if self._log:
+            self._log.add(record)
+        if not is_skipped:
+            self._sound = self.position
+        elif self.position.skipped_in_a_row >= self._config.max_skipped_in_a_row:
+            self._give_up()
+        if record.step % self._config.checkpoint_steps == 0 and not is_last_of_epoch:
+            self.save()
+
+    def end_epoch(self) -> None:
+        """Log the epoch's means and save."""
+        if self._log:
+            self._log.add(epoch_record(self._steps))
+        self._steps = []
+        self.position = self.position.after_epoch()
+        self.save()
+
+    def save(self) -> None:
+        """Save a checkpoint of the position, unless the last one is of the same."""
+        if self.position != self._saved:
+            self._save(self.position)
+
+    def _save(self, position: Position) -> None:
+        if self._log:
+            self._log.secure()
+            save_checkpoint(self._folder, self._checkpoint(position), self._keep)
+        self._saved = position
+
+    def _checkpoint(self, position: Position) -> Checkpoint:
+        learner = self._learner
+        return Checkpoint(position, learner.model_state(), learner.optimizer.state_dict())
+
+    def _give_up(self) -> None:
+        limit = self._config.max_skipped_in_a_row
+        steps = [step for step in self._steps[-limit:] if step.skipped_steps]
+        if self._log:
+            write_json(self._folder / NOT_FINITE_FILE, [_as_json(step) for step in steps])
+        self._save(self._sound)
+        barrier()
+        names = [name for step in reversed(steps) for name in step.skipped_scans]
+        shown = ", ".join(names[:_SHOWN_SCANS]) + (", ..." if len(names) > _SHOWN_SCANS else "")
+        raise RunError(
+            f"{limit} steps in a row gave no finite loss or gradient; the last saw {shown} (all of "
+            f"them: {NOT_FINITE_FILE}); saved as it was after step {self._sound.step}",
+            "look at these scans, or lower the learning rate in another -o",
+            "training",
+        )
+
+
+def _steps_of_epoch(folder: Path, position: Position) -> list[Record]:
+    """The finished steps of the epoch under way, which an earlier call has logged."""
+    if not position.step_in_epoch:
+        return []
+    lines = [line for line in read_log(folder) if line["kind"] == "step"]
+    first = position.step - position.step_in_epoch + 1
+    return [record_of(line) for line in lines if first <= line["step"] <= position.step]
+
+
+def _as_json(record: Record) -> dict[str, object]:
+    return {
+        "epoch": record.epoch,
+        "step": record.step,
+        "loss": str(record.loss),
+        "gradient_norm": str(record.gradient_norm),
+        "finite_parts": sorted(name for name, part in record.parts.items() if math.isfinite(part)),
+        "scans": list(record.skipped_scans),
+    }
