@@ -19,6 +19,7 @@ from neurofm.store.reader import Store
 from neurofm.training.fit import pretrain
 from neurofm.training.learner import Learner
 from neurofm.training.precision import (
+    SLOW_BF16,
     apply_numerics,
     autocast,
     choose_numerics,
@@ -138,6 +139,16 @@ def test_a_run_records_what_auto_came_to(recipe: Recipe, store: Store, tmp_path:
     assert expected["precision"] == "float32"
     assert expected.items() <= record.items()
     assert expected.items() <= load_weights(tmp_path / "run").card.software.items()
+
+
+def test_a_run_in_bf16_on_a_cpu_learns_and_says_that_it_is_slow(
+    recipe: Recipe, store: Store, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    slow = _trained(recipe, epochs=1, precision="bf16")
+    pretrain(slow, store, tmp_path / "run", _CPU, tell=lines.append)
+    assert lines == [SLOW_BF16]
+    assert all(row["gradient_norm"] > 0 for row in read_log(tmp_path / "run"))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -43,14 +43,18 @@ def pretrain(
     effective = load_recipe(recipe, overrides)
     try:
         done = fit.pretrain(
-            effective, open_store(store), output, choose_device(device), BarProgress()
+            effective, open_store(store), output, choose_device(device), BarProgress(), tell=_tell
         )
     except RunStoppedError as stopped:
-        err.print(str(stopped), markup=False, soft_wrap=True)
+        _tell(str(stopped))
         return stopped.exit_status
     if done.skipped_steps:
         err.print(f"{done.skipped_steps} steps were skipped: no finite loss or gradient")
     if done.note:
-        err.print(done.note, markup=False, soft_wrap=True)
+        _tell(done.note)
     out.print(f"Weights: {output / 'weights.safetensors'}", markup=False, soft_wrap=True)
     return 0
+
+
+def _tell(line: str) -> None:
+    err.print(line, markup=False, soft_wrap=True)

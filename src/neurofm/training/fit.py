@@ -15,6 +15,7 @@ from neurofm.errors import ConfigError, RunError
 from neurofm.files import only_writer
 from neurofm.progress import Progress, SilentProgress
 from neurofm.store.reader import Store
+from neurofm.training.precision import choose_numerics
 from neurofm.training.run import Pretrained, Run
 from neurofm.training.run_folder import claim_run, is_finished
 from neurofm.training.stopping import stop_requests
@@ -49,7 +50,7 @@ def pretrain(
         device: see `choose_device`.
         progress: shown pairs of views, with the loss as its note.
         keep: checkpoints that stay.
-        tell: given a line when a signal has come.
+        tell: given a line when a signal has come, or when the precision asked for is a slow one.
 
     Raises:
         ConfigError: the store's spacing is not the recipe's.
@@ -65,11 +66,18 @@ def pretrain(
     ):
         if is_first():
             claim_run(folder, recipe, store, device)
+            _warn(recipe, device, tell)
         barrier()
         if is_finished(folder):
             return Pretrained(recipe.training.epochs, 0, "this run is finished already")
         run = Run(recipe, store, folder, device=device, frame=frame)
         return run.to_the_end(stop, progress if is_first() else _SILENT, keep)
+
+
+def _warn(recipe: Recipe, device: torch.device, tell: Callable[[str], None]) -> None:
+    warning = choose_numerics(recipe.training, device).warning
+    if warning:
+        tell(warning)
 
 
 def _seen_rows(recipe: Recipe, store: Store) -> pd.DataFrame:
