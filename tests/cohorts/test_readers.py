@@ -312,3 +312,23 @@ def test_the_real_scans_come_out_with_their_labels(shared: Path) -> None:
     assert known.loc["ixi10_IXI012", ["age_years", "sex", "site"]].tolist() == [38.78, "M", "HH"]
     assert known.loc["ds000011_sub-04", ["age_years", "sex"]].tolist() == [19.0, "F"]
     assert frame["age_years"].isna().sum() == frame["sex"].isna().sum() == 1
+
+
+def test_a_folder_of_data_sets_gives_a_cohort_for_each(
+    bids: Path, tmp_path: Path, write_scan: WriteScan
+) -> None:
+    write_scan("ixi/T1/IXI002-Guys-0828-T1.nii.gz")
+    write_scan("plain/one.nii.gz")
+    frame = index_sources([tmp_path], verify=False).frame
+    assert set(frame["cohort"]) == {"bids", "ixi", "plain"}
+    alone = index_sources([bids, tmp_path / "ixi", tmp_path / "plain"], verify=False).frame
+    pd.testing.assert_frame_equal(frame, alone)
+
+
+def test_a_folder_whose_table_lists_its_parts_stays_one_cohort(
+    tmp_path: Path, write_scan: WriteScan
+) -> None:
+    for site in ("a", "b"):
+        write_scan(f"study/{site}/sub-1/anat/sub-1{site}_T1w.nii.gz")
+    (tmp_path / "study/participants.tsv").write_text("participant_id\tage\nsub-1a\t30\n")
+    assert set(index_sources([tmp_path / "study"], verify=False).frame["cohort"]) == {"study"}

@@ -18,7 +18,8 @@ def promised() -> set[int]:
 def numbers_of_tests() -> set[int]:
     """The numbers in docstrings ("Cases 8, 9") and at the start of a parameter's id ("8 ...")."""
     numbers: set[int] = set()
-    for path in [*ROOT.glob("tests/volumes/test_*.py"), *ROOT.glob("tests/cohorts/test_*.py")]:
+    folders = ("volumes", "cohorts", "preprocess")
+    for path in [p for name in folders for p in ROOT.glob(f"tests/{name}/test_*.py")]:
         text = path.read_text(encoding="utf-8")
         for listed in re.findall(r'"""Cases? ((?:\d+(?:, )?)+)', text):
             numbers |= {int(number) for number in re.findall(r"\d+", listed)}

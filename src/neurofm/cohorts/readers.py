@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from neurofm.cohorts.bids import is_bids_folder, list_bids
+from neurofm.cohorts.bids_names import nifti_files
 from neurofm.cohorts.failures import Failure
 from neurofm.cohorts.index import participant_keys
 from neurofm.cohorts.ixi import is_ixi_folder, list_ixi
@@ -54,7 +55,8 @@ def index_sources(
     """List the scans of all sources in one index and read every file once to verify it.
 
     Args:
-        sources: BIDS folders, IXI folders, CSV or TSV tables, folders of NIfTI, NIfTI files.
+        sources: BIDS folders, IXI folders, CSV or TSV tables, folders of NIfTI, NIfTI files. A
+            folder that holds BIDS folders stands for the data sets in it, each a cohort.
         verify: False only looks whether the files exist and begin as they should.
         progress: told of every verified file.
         volume_index: which volume of a series counts, from 0; None refuses series.
@@ -66,7 +68,8 @@ def index_sources(
     """
     if not sources:
         raise TableError("no source was given", _SUPPORTED)
-    listings = [_listing(Path(source)) for source in dict.fromkeys(sources)]
+    sources = _data_sets(dict.fromkeys(sources))
+    listings = [_listing(source) for source in sources]
     _require_distinct_cohorts(sources, listings)
     scans, notes = _without_repeats([scan for listing in listings for scan in listing.scans])
     frame = storable(frame_of(scans))
@@ -76,6 +79,21 @@ def index_sources(
     return Indexed(
         verified.frame, verified.failures, (*notes, *verified.notes, *_twins(verified.frame))
     )
+
+
+def _data_sets(sources: Iterable[Path]) -> list[Path]:
+    """The sources, with each folder of data sets replaced by what lies in it."""
+    found: dict[Path, None] = {}
+    for source in map(Path, sources):
+        inner = sorted(source.iterdir()) if source.is_dir() and not is_bids_folder(source) else []
+        has_table = any(path.suffix.lower() in TABLE_ENDINGS for path in inner)
+        if has_table or not any(path.is_dir() and is_bids_folder(path) for path in inner):
+            found[source] = None
+            continue
+        for path in inner:
+            if is_nifti_name(path) or (path.is_dir() and nifti_files(path)):
+                found[path] = None
+    return list(found)
 
 
 def _listing(source: Path) -> Listing:

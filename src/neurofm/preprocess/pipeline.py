@@ -130,15 +130,17 @@ def _prepare(
     with clock.step("brain-extraction"):
         brain = find_brain(read.volume, given.volume if given else None, config.brain_extraction)
         scan, mask, notes = _only_the_brain(read.volume, brain)
+        scan, mask, to_centre = _centred(scan, mask)
     with clock.step("bias-field"):
         scan = correct_bias(scan, mask, config.bias_field_spacing_mm, config.bias_field_shrink)
     with clock.step("registration"):
-        transform = align(scan, mask, config)
+        from_centre = align(scan, mask, config)
+        transform = from_centre @ to_centre
     space = template_space(config.template, config.spacing_mm)
     with clock.step("resampling"):
         grid = template_grid(config.spacing_mm)
-        image = np.maximum(resample(scan, grid, transform), 0)
-        inside = np.asarray(resample(mask, grid, transform) > 0.5)
+        image = np.maximum(resample(scan, grid, from_centre), 0)
+        inside = np.asarray(resample(mask, grid, from_centre) > 0.5)
     with clock.step("tissue"):
         inside = _whole(inside)
         if config.tissue == "synthseg":
@@ -195,6 +197,18 @@ def _only_the_brain(scan: Volume, brain: Brain) -> tuple[Volume, Volume, tuple[s
         Volume(inside, mask.affine),
         notes,
     )
+
+
+def _centred(scan: Volume, mask: Volume) -> tuple[Volume, Volume, npt.NDArray[np.float64]]:
+    """Both with the middle of the grid at 0 mm, and the shift that brings the scan there.
+
+    A file stores the place of its first voxel, rounded, and which voxel is the first depends on the
+    order of the axes. From the middle, all 48 orders give the same numbers to the last bit.
+    """
+    affine, to_centre = scan.affine.copy(), np.eye(4)
+    affine[:3, 3] = -scan.affine[:3, :3] @ ((np.array(scan.shape) - 1) / 2)
+    to_centre[:3, 3] = affine[:3, 3] - scan.affine[:3, 3]
+    return Volume(scan.array, affine), Volume(mask.array, affine), to_centre
 
 
 def _whole(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
