@@ -28,9 +28,9 @@ from neurofm.volumes.nifti import write_volume
 from neurofm.volumes.volume import Volume
 
 
-def write_derivatives(folder: Path, scans: int) -> None:
-    """Noisy ellipsoids on the 1 mm template grid, as `neurofm preprocess` would leave them."""
-    grid = template_grid(1.0)
+def write_derivatives(folder: Path, scans: int, spacing_mm: float = 1.0) -> None:
+    """Noisy ellipsoids on the template grid, as `neurofm preprocess` would leave them."""
+    grid = template_grid(spacing_mm)
     axes = np.meshgrid(*[np.linspace(-1, 1, n) for n in grid.shape], indexing="ij")
     inside = sum((axis / 0.7) ** 2 for axis in axes) < 1
     noise = np.random.default_rng(0).normal(0, 3, grid.shape).astype(np.float32)
