@@ -30,7 +30,7 @@ def slow_places(height: int, width: int, radians: float) -> tuple[np.ndarray, np
 
 
 def check_rotation(image: Tensor, mask: Tensor, radians: float, tolerance: float) -> None:
-    turned, moved = rotate_in_plane(image, mask, radians)
+    turned, moved = rotate_in_plane(image, mask, [radians])
     places = slow_places(*image.shape[3:], radians)
     nearest = tuple(np.rint(place).astype(int) for place in places)
     for z in range(image.shape[2]):
@@ -58,7 +58,7 @@ def test_a_full_size_rotation_is_the_plain_formula(radians, large):
 def test_a_quarter_turn_goes_from_the_second_axis_to_the_third():
     image = torch.zeros(1, 1, 1, 5, 5)
     image[0, 0, 0, 1, 2] = 1.0
-    turned, _ = rotate_in_plane(image, image > 0, np.pi / 2)
+    turned, _ = rotate_in_plane(image, image > 0, [np.pi / 2])
     assert torch.allclose(turned[0, 0, 0, 2, 3], torch.tensor(1.0), atol=1e-5)
 
 

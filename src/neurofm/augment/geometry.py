@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-Volumes = Float[Tensor, "1 1 depth height width"]
-Masks = Bool[Tensor, "1 1 depth height width"]
+Volume = Float[Tensor, "1 1 depth height width"]
+Mask = Bool[Tensor, "1 1 depth height width"]
+Volumes = Float[Tensor, "batch 1 depth height width"]
+Masks = Bool[Tensor, "batch 1 depth height width"]
 
 
 def crop_and_resize(
-    image: Volumes,
-    mask: Masks,
+    image: Volume,
+    mask: Mask,
     start: tuple[int, int, int],
     size: tuple[int, int, int],
     flip: bool,
-) -> tuple[Volumes, Masks]:
+) -> tuple[Volume, Mask]:
     """Cut a box out, stretch it to the full grid, perhaps flip it: image trilinear, mask nearest.
 
     Half-pixel centres, no smoothing; the mask takes the voxel at floor(index * scale). Both
@@ -42,7 +45,9 @@ def crop_and_resize(
     return resized, moved.flip(-1) if flip else moved
 
 
-def rotate_in_plane(image: Volumes, mask: Masks, radians: float) -> tuple[Volumes, Masks]:
+def rotate_in_plane(
+    images: Volumes, masks: Masks, radians: Sequence[float]
+) -> tuple[Volumes, Masks]:
     """Rotate every slice of the first axis about its centre, keeping the size.
 
     A voxel (y, x) of the result takes its value from the centre plus
@@ -51,39 +56,47 @@ def rotate_in_plane(image: Volumes, mask: Masks, radians: float) -> tuple[Volume
     first axis never mixes slices, so they pass as channels of one 2D sampling.
 
     Args:
-        image: one volume.
-        mask: its mask.
-        radians: angle from the second axis towards the third.
+        images: volumes.
+        masks: their masks.
+        radians: angle of each volume, from the second axis towards the third.
     """
-    depth, height, width = image.shape[2:]
-    grid = _rotation_grid(radians, height, width)
+    depth, height, width = images.shape[2:]
+    grids = _rotation_grids(radians, height, width, images.device)
     rotated = functional.grid_sample(
-        image[:, 0],
-        grid.to(image),
+        images[:, 0],
+        grids.to(images.dtype),
         mode="bilinear",
         padding_mode="border",
         align_corners=False,
     )
-    places = _nearest_places(grid[0], height, width).to(mask.device)
-    moved = mask.reshape(depth, height * width).index_select(1, places)
-    return rotated[:, None], moved.reshape(mask.shape)
+    places = _nearest_places(grids, height, width)
+    flat = masks.reshape(len(masks), depth, height * width)
+    moved = [mask.index_select(1, place) for mask, place in zip(flat, places, strict=True)]
+    return rotated[:, None], torch.stack(moved).reshape(masks.shape)
 
 
-def _rotation_grid(radians: float, height: int, width: int) -> Float[Tensor, "1 height width 2"]:
+def _rotation_grids(
+    radians: Sequence[float], height: int, width: int, device: torch.device
+) -> Float[Tensor, "batch height width 2"]:
     """Where each pixel comes from, as (x, y) between -1 and 1 at the outer pixel edges.
 
     In float64, so that the nearest pixel is the true one up to ties.
     """
-    cos, sin = math.cos(radians), math.sin(radians)
-    rows = [[cos, sin * height / width, 0.0], [-sin * width / height, cos, 0.0]]
-    affine = torch.tensor([rows], dtype=torch.float64)
-    return functional.affine_grid(affine, [1, 1, height, width], align_corners=False)
+    rows = [
+        [
+            [math.cos(angle), math.sin(angle) * height / width, 0.0],
+            [-math.sin(angle) * width / height, math.cos(angle), 0.0],
+        ]
+        for angle in radians
+    ]
+    affine = torch.tensor(rows, dtype=torch.float64, device=device)
+    return functional.affine_grid(affine, [len(rows), 1, height, width], align_corners=False)
 
 
 def _nearest_places(
-    grid: Float[Tensor, "height width 2"], height: int, width: int
-) -> Int[Tensor, " pixels"]:
-    """Flat index of the pixel nearest to each place of a sampling grid."""
-    x = (((grid[..., 0] + 1) * width - 1) / 2).clamp(0, width - 1).round().long()
-    y = (((grid[..., 1] + 1) * height - 1) / 2).clamp(0, height - 1).round().long()
-    return (y * width + x).flatten()
+    grids: Float[Tensor, "batch height width 2"], height: int, width: int
+) -> Int[Tensor, "batch pixels"]:
+    """Flat index of the pixel nearest to each place of sampling grids."""
+    x = (((grids[..., 0] + 1) * width - 1) / 2).clamp(0, width - 1).round().long()
+    y = (((grids[..., 1] + 1) * height - 1) / 2).clamp(0, height - 1).round().long()
+    return (y * width + x).flatten(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -19,16 +20,17 @@ from neurofm.seeds import random_stream
 
 Images = Float[Tensor, "batch 1 depth height width"]
 Masks = Bool[Tensor, "batch 1 depth height width"]
+_VOXELS_TOGETHER = 2**26  # on a GPU; what a rotation needs besides grows with it
 
 
 def make_views(batch: Batch, config: ViewsConfig, seed: int, view: int, spacing_mm: float) -> Batch:
-    """Draw one view of every scan of a batch, z-scored inside the mask as the view moved it.
+    """One view of every scan of a batch, z-scored inside the mask as the view moved it.
 
     The draws depend on seed, epoch, participant and view number only. A view without brain, of one
-    intensity, or with a NaN is drawn again.
+    intensity, or with a NaN is drawn again. Views that the batch brings are taken as they are.
 
     Args:
-        batch: intensities as they were packed.
+        batch: intensities as they were packed, or views made beforehand.
         config: the chain's probabilities and ranges.
         seed: the recipe's seed.
         view: 0 or 1.
@@ -37,25 +39,25 @@ def make_views(batch: Batch, config: ViewsConfig, seed: int, view: int, spacing_
     Raises:
         ScanError: a scan gave no usable view in `config.max_redraws` + 1 draws.
     """
+    if batch.views:
+        return batch.views[view]
     _, _, depth, height, width = batch.images.shape
     images, masks = torch.empty_like(batch.images), torch.empty_like(batch.masks)
     pending = list(range(len(batch)))
     for attempt in range(config.max_redraws + 1):
-        for i in pending:
-            stream = random_stream("view", seed, batch.epoch, batch.items[i], view, attempt)
-            draw = draw_view(stream, config, (depth, height, width), spacing_mm)
-            image, mask = apply_views(batch.images[i : i + 1], batch.masks[i : i + 1], [draw])
-            images[i], masks[i] = zscore_in_mask_(image, mask)[0], mask[0]
+        for chosen in _portions(pending, batch.images):
+            streams = [
+                view_stream(seed, batch.epoch, batch.items[i], view, attempt) for i in chosen
+            ]
+            draws = [draw_view(s, config, (depth, height, width), spacing_mm) for s in streams]
+            place = _place(chosen)
+            image, mask = apply_views(batch.images[place], batch.masks[place], draws)
+            images[place], masks[place] = zscore_in_mask_(image, mask), mask
         sound = _sound([images[i] for i in pending])
         pending = [i for i, usable in zip(pending, sound, strict=True) if not usable]
         if not pending:
             return replace(batch, images=images, masks=masks)
-    raise ScanError(
-        f"no usable view in {config.max_redraws + 1} draws (no brain, one intensity, or NaN)",
-        "check its mask and image; pack without it",
-        batch.items[pending[0]],
-        "no-view",
-    )
+    raise no_usable_view(batch.items[pending[0]], config)
 
 
 def apply_views(images: Images, masks: Masks, draws: Sequence[ViewDraw]) -> tuple[Images, Masks]:
@@ -69,34 +71,83 @@ def apply_views(images: Images, masks: Masks, draws: Sequence[ViewDraw]) -> tupl
         masks: inside the brain.
         draws: one for each volume of the batch.
     """
-    views = [_apply_view(images[i : i + 1], masks[i : i + 1], draw) for i, draw in enumerate(draws)]
-    if len(views) == 1:
-        return views[0]
-    return torch.cat([image for image, _ in views]), torch.cat([mask for _, mask in views])
+    moved = [
+        crop_and_resize(
+            images[i : i + 1], masks[i : i + 1], draw.crop_start, draw.crop_size, draw.flip
+        )
+        for i, draw in enumerate(draws)
+    ]
+    images, masks = _joined([image for image, _ in moved]), _joined([mask for _, mask in moved])
+    angles = {i: d.rotation_radians for i, d in enumerate(draws) if d.rotation_radians is not None}
+    if angles:
+        place = _place(list(angles))
+        rotated = rotate_in_plane(images[place], masks[place], list(angles.values()))
+        if len(angles) == len(draws):
+            images, masks = rotated
+        else:
+            images[place], masks[place] = rotated
+    for image, draw in zip(images, draws, strict=True):
+        if draw.shift:
+            image.add_(draw.shift)
+    gammas = {i: d.gamma for i, d in enumerate(draws) if d.gamma is not None}
+    if gammas:
+        place = _place(list(gammas))
+        images[place] = adjust_contrast_(images[place], list(gammas.values()))
+    return images, masks
 
 
-def _apply_view(image: Images, mask: Masks, draw: ViewDraw) -> tuple[Images, Masks]:
-    image, mask = crop_and_resize(image, mask, draw.crop_start, draw.crop_size, draw.flip)
-    if draw.rotation_radians is not None:
-        image, mask = rotate_in_plane(image, mask, draw.rotation_radians)
-    if draw.shift:
-        image.add_(draw.shift)
-    if draw.gamma is not None:
-        adjust_contrast_(image, draw.gamma)
-    return image, mask
-
-
-def adjust_contrast_(image: Images, gamma: float) -> Images:
-    """Raise intensities, scaled to 0..1 between the view's minimum and maximum, to a power.
+def adjust_contrast_(images: Images, gammas: Sequence[float]) -> Images:
+    """Raise intensities, scaled to 0..1 between each view's minimum and maximum, to a power.
 
     In place: ((x - min) / (range + 1e-7)) ** gamma * range + min, over the whole view. The power
     is taken as exp2(gamma * log2(x)), several times faster on a CPU and equal to a few float32
     roundings.
     """
-    lowest, highest = torch.aminmax(image)
+    lowest, highest = (bound[:, None, None, None, None] for bound in _bounds(images))
+    powers = torch.tensor(gammas, dtype=images.dtype, device=images.device).view_as(lowest)
     span = highest - lowest
-    scaled = image.sub_(lowest).div_(span + 1e-7)
-    return scaled.log2_().mul_(gamma).exp2_().mul_(span).add_(lowest)
+    scaled = images.sub_(lowest).div_(span + 1e-7)
+    return scaled.log2_().mul_(powers).exp2_().mul_(span).add_(lowest)
+
+
+def view_stream(seed: int, epoch: int, item: str, view: int, attempt: int) -> np.random.Generator:
+    """The random numbers of one view of one participant in one epoch; 0 is the first attempt."""
+    return random_stream("view", seed, epoch, item, view, attempt)
+
+
+def no_usable_view(item: str, config: ViewsConfig) -> ScanError:
+    """What to raise where all draws of a scan gave no usable view."""
+    return ScanError(
+        f"no usable view in {config.max_redraws + 1} draws (no brain, one intensity, or NaN)",
+        "check its mask and image; pack without it",
+        item,
+        "no-view",
+    )
+
+
+def _portions(pending: list[int], images: Images) -> list[list[int]]:
+    """Scans to be worked on at once: one on a CPU, for its cache; on a GPU as many as fit."""
+    together = 1 if images.device.type == "cpu" else max(1, _VOXELS_TOGETHER // images[0].numel())
+    return [pending[start : start + together] for start in range(0, len(pending), together)]
+
+
+def _place(chosen: list[int]) -> slice | list[int]:
+    """An index of these rows; a view of the memory where they lie together."""
+    first, end = chosen[0], chosen[-1] + 1
+    return slice(first, end) if len(chosen) == end - first else chosen
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _bounds(images: Images) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
+    """Minimum and maximum of each volume."""
+    if len(images) == 1:  # several times faster on a CPU than along a dimension
+        lowest, highest = torch.aminmax(images)
+        return lowest[None], highest[None]
+    lowest, highest = torch.aminmax(images.flatten(1), dim=1)
+    return lowest, highest
 
 
 def _sound(views: Sequence[Tensor]) -> list[bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8, UInt16
 from torch import Tensor
 
 
@@ -19,6 +19,8 @@ class Batch:
         rows: row in the store of each scan; -1 for a scan that is in no store.
         items: participant key of each scan ("cohort/participant_id"), the item of random streams.
         epoch: the epoch the batch belongs to, from 0.
+        views: views of the scans made beforehand, in their order; `images` and `masks` are then
+            those of the first. Empty where views are still to be made.
     """
 
     images: Float[Tensor, "batch 1 depth height width"]
@@ -26,14 +28,56 @@ class Batch:
     rows: tuple[int, ...]
     items: tuple[str, ...]
     epoch: int
+    views: tuple[Batch, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same batch on another device."""
+        """The same batch on another device, its views included."""
         return replace(
             self,
-            images=self.images.to(device, non_blocking=True),
-            masks=self.masks.to(device, non_blocking=True),
+            images=self.images.to(device),
+            masks=self.masks.to(device),
+            views=tuple(view.to(device) for view in self.views),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class StoredBatch:
+    """Scans as the store holds them: less than half the bytes of a `Batch`.
+
+    Attributes:
+        codes: stored intensities; intensity = offset + step * code.
+        bits: the masks, one bit a voxel, the highest bit of a byte first.
+        scales: offset and step of each scan.
+        rows, items, epoch: as in `Batch`.
+    """
+
+    codes: UInt16[Tensor, "batch depth height width"]
+    bits: UInt8[Tensor, "batch bytes"]
+    scales: tuple[tuple[float, float], ...]
+    rows: tuple[int, ...]
+    items: tuple[str, ...]
+    epoch: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def decoded_on(self, device: torch.device | str) -> Batch:
+        """Copy to a device and decode there, bit for bit as `ScanLoader.batches` does."""
+        codes, bits = self.codes.to(device), self.bits.to(device)
+        images = torch.empty(codes.shape, device=device)
+        masks = torch.empty(codes.shape, dtype=torch.bool, device=device)
+        shifts = torch.arange(7, -1, -1, dtype=torch.uint8, device=device)
+        for i, (offset, step) in enumerate(self.scales):
+            # uint16 is young in torch; these types every device knows
+            images[i] = codes[i].view(torch.int16).int().bitwise_and_(0xFFFF)
+            images[i].mul_(_float32(step)).add_(_float32(offset))
+            inside = ((bits[i, :, None] >> shifts) & 1).flatten()
+            masks[i] = inside[: masks[i].numel()].reshape(masks[i].shape)
+        return Batch(images[:, None], masks[:, None], self.rows, self.items, self.epoch)
+
+
+def _float32(number: float) -> float:
+    return float(torch.tensor(number, dtype=torch.float32))

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+import numpy.typing as npt
+import torch
 
 from neurofm.cohorts.index import participant_keys
-from neurofm.data.batch import Batch
+from neurofm.data.ahead import Order, complete_ahead
+from neurofm.data.batch import Batch, StoredBatch
 from neurofm.data.buffers import BufferPool
 from neurofm.errors import StoreError
 from neurofm.store.reader import Store
+from neurofm.store.shards import packed_mask_bytes
+
+
+@dataclass(frozen=True, eq=False)
+class StoredScan:
+    """One scan as the store holds it, in the store's own memory.
+
+    Attributes:
+        codes: (depth, height, width); intensity = offset + step * code.
+        bits: the mask, one bit a voxel, the highest bit of a byte first.
+        offset: intensity of code 0.
+        step: intensity between neighbouring codes.
+    """
+
+    codes: npt.NDArray[np.uint16]
+    bits: npt.NDArray[np.uint8]
+    offset: float
+    step: float
 
 
 class ScanLoader:
@@ -21,14 +42,21 @@ class ScanLoader:
     Args:
         store: an open store.
         prefetch: batches read ahead.
-        threads: batches read at the same time; their order does not depend on it.
+        threads: scans read at the same time, 0 for none beside the caller; neither order nor
+            content depends on it.
+        pinned: read `stored_batches` into page-locked memory, for a GPU.
     """
 
-    def __init__(self, store: Store, prefetch: int = 2, threads: int = 1) -> None:
+    def __init__(
+        self, store: Store, prefetch: int = 2, threads: int = 1, pinned: bool = False
+    ) -> None:
         self._store, self._prefetch, self._threads = store, prefetch, threads
         self._items = tuple(str(key) for key in participant_keys(store.index))
         self._names = tuple(str(name) for name in store.index["scan_id"])
-        self._pools: dict[int, tuple[BufferPool, BufferPool]] = {}
+        self._images = BufferPool((1, *store.shape), torch.float32)
+        self._masks = BufferPool((1, *store.shape), torch.bool)
+        self._codes = BufferPool(store.shape, torch.uint16, pinned)
+        self._bits = BufferPool((packed_mask_bytes(store.shape),), torch.uint8, pinned)
 
     def batches(self, row_batches: Iterable[Sequence[int]], epoch: int = 0) -> Iterator[Batch]:
         """One batch for each list of rows, in their order, intensities as they were packed.
@@ -36,44 +64,64 @@ class ScanLoader:
         Raises:
             StoreError: a scan cannot be read; names the scan.
         """
-        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="scan-loader")
-        pending: deque[Future[Batch]] = deque()
-        try:
-            for rows in row_batches:
-                pending.append(pool.submit(self._read, tuple(rows), epoch))
-                if len(pending) > self._prefetch:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        orders = (self._order(tuple(rows), epoch) for rows in row_batches)
+        return complete_ahead(orders, self._prefetch, self._threads)
 
-    def _read(self, rows: tuple[int, ...], epoch: int) -> Batch:
-        image_pool, mask_pool = self._pools_for(len(rows))
-        images, masks = image_pool.take(len(rows)), mask_pool.take(len(rows))
-        for position, row in enumerate(rows):
-            self._read_scan(row, images[position, 0].numpy(), masks[position, 0].numpy())
-        items = tuple(self._items[row] for row in rows)
-        return Batch(images, masks, rows, items, epoch)
+    def stored_batches(
+        self, row_batches: Iterable[Sequence[int]], epoch: int = 0
+    ) -> Iterator[StoredBatch]:
+        """The same scans as the store holds them, to be decoded on another device.
 
-    def _read_scan(
-        self,
-        row: int,
-        image: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-        mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
-    ) -> None:
+        Raises:
+            StoreError: a scan cannot be read; names the scan.
+        """
+        orders = (self._stored_order(tuple(rows), epoch) for rows in row_batches)
+        return complete_ahead(orders, self._prefetch, self._threads)
+
+    def scan(self, row: int) -> StoredScan:
+        """One scan of the store, not copied.
+
+        Raises:
+            StoreError: it cannot be read; names the scan.
+        """
         try:
             offset, step = self._store.scale(row)
-            stored = self._store.image(row)
-            np.multiply(stored, np.float32(step), out=image, dtype=np.float32, casting="unsafe")
-            image += np.float32(offset)
-            mask[...] = self._store.mask(row)
+            return StoredScan(self._store.image(row), self._store.mask_bits(row), offset, step)
         except (StoreError, OSError) as error:
             what = f"cannot be read from the store: {error}"
             raise StoreError(what, "", self._names[row]) from None
 
-    def _pools_for(self, size: int) -> tuple[BufferPool, BufferPool]:
-        if size not in self._pools:
-            shape = (size, 1, *self._store.shape)
-            self._pools[size] = (BufferPool(shape, np.float32), BufferPool(shape, np.bool_))
-        return self._pools[size]
+    def empty_batch(self, rows: tuple[int, ...], epoch: int) -> Batch:
+        """A batch of these rows in reused memory, to be filled in."""
+        images, masks = self._images.take(len(rows)), self._masks.take(len(rows))
+        return Batch(images, masks, rows, self._items_of(rows), epoch)
+
+    def _order(self, rows: tuple[int, ...], epoch: int) -> Order[Batch]:
+        batch = self.empty_batch(rows, epoch)
+        places = zip(rows, batch.images[:, 0].numpy(), batch.masks[:, 0].numpy(), strict=True)
+        return Order(batch, [partial(self._decode, *place) for place in places])
+
+    def _stored_order(self, rows: tuple[int, ...], epoch: int) -> Order[StoredBatch]:
+        codes, bits = self._codes.take(len(rows)), self._bits.take(len(rows))
+        scales = tuple(self._store.scale(row) for row in rows)
+        batch = StoredBatch(codes, bits, scales, rows, self._items_of(rows), epoch)
+        places = zip(rows, codes.numpy(), bits.numpy(), strict=True)
+        return Order(batch, [partial(self._copy, *place) for place in places])
+
+    def _items_of(self, rows: tuple[int, ...]) -> tuple[str, ...]:
+        return tuple(self._items[row] for row in rows)
+
+    def _decode(
+        self, row: int, image: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_]
+    ) -> None:
+        scan = self.scan(row)
+        np.multiply(
+            scan.codes, np.float32(scan.step), out=image, dtype=np.float32, casting="unsafe"
+        )
+        image += np.float32(scan.offset)
+        inside = np.unpackbits(scan.bits, count=mask.size)
+        mask[...] = inside.view(np.bool_).reshape(mask.shape)
+
+    def _copy(self, row: int, codes: npt.NDArray[np.uint16], bits: npt.NDArray[np.uint8]) -> None:
+        scan = self.scan(row)
+        codes[...], bits[...] = scan.codes, scan.bits

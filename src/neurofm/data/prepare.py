@@ -9,6 +9,8 @@ from torch import Tensor
 from neurofm.store.model_input import to_model_order
 from neurofm.volumes.volume import Volume
 
+FLOAT_NOISE = 3e-7  # of the mean: what float32 cannot tell from a constant
+
 
 def zscore_in_mask(
     images: Float[Tensor, "batch 1 depth height width"],
@@ -41,7 +43,7 @@ def zscore_in_mask_(
     correction = _per_image(images.sum(dim=(3, 4))) / counts
     squares = torch.linalg.vector_norm(images, dim=(3, 4)).square()
     variance = _per_image(squares) / counts - correction.square()
-    noise = (_FLOAT_NOISE * first_mean).square()
+    noise = (FLOAT_NOISE * first_mean).square()
     scale = torch.where(variance > noise, variance.clamp(min=0).rsqrt(), 0)
     return images.mul_(scale).addcmul_(weights, -correction * scale)
 
@@ -57,9 +59,6 @@ def model_input(
     """
     intensities, inside = to_model_order(image, mask, spacing_mm)
     return torch.from_numpy(intensities)[None, None], torch.from_numpy(inside)[None, None]
-
-
-_FLOAT_NOISE = 3e-7  # of the mean: what float32 cannot tell from a constant
 
 
 def _per_image(slices: Float[Tensor, "batch 1 depth"]) -> Float[Tensor, "batch 1 1 1 1"]:

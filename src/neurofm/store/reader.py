@@ -56,12 +56,18 @@ class Store:
 
     def mask(self, row: int) -> npt.NDArray[np.bool_]:
         """The brain mask (z, y, x) of a row, unpacked into fresh memory."""
+        count = int(np.prod(self.shape))
+        return np.unpackbits(self.mask_bits(row), count=count).view(np.bool_).reshape(self.shape)
+
+    def mask_bits(self, row: int) -> npt.NDArray[np.uint8]:
+        """The stored mask of a row, one bit a voxel: a read-only view of the file."""
         shard = int(self._shards[row])
         path = ShardPaths(self.folder, shard).masks
         block = (packed_mask_bytes(self.shape),)
-        bits = self._open(path, shard, block, np.uint8)[self._shard_rows[row]]
-        count = int(np.prod(self.shape))
-        return np.unpackbits(bits, count=count).view(np.bool_).reshape(self.shape)
+        bits: npt.NDArray[np.uint8] = self._open(path, shard, block, np.uint8)[
+            self._shard_rows[row]
+        ]
+        return bits
 
     def scale(self, row: int) -> tuple[float, float]:
         """Offset and step of a row: intensity = offset + step * stored."""

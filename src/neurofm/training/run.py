@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from neurofm.augment.feed import ViewFeed
 from neurofm.config.recipe import Recipe
-from neurofm.data.loader import ScanLoader
 from neurofm.data.sampler import ParticipantSampler
 from neurofm.distributed import (
     any_process,
@@ -119,7 +119,9 @@ class Run:
         return Pretrained(self._epochs_before, course.position.skipped_steps, self._note)
 
     def _run_epochs(self, course: Course, stop: StopRequest, progress: Progress) -> None:
-        training, loader = self._recipe.training, ScanLoader(self._store)
+        training, seed = self._recipe.training, self._recipe.seed
+        feed = ViewFeed(self._store, self._recipe.views, seed, self._device)
+        self._note = self._note or feed.note
         names = self._store.index["scan_id"].tolist()
         around = Surroundings(
             self._device,
@@ -129,7 +131,7 @@ class Run:
         )
         for epoch in range(course.position.epoch, training.epochs):
             rows = self._rows(epoch)[course.position.step_in_epoch :]
-            batches = loader.batches(rows, epoch)
+            batches = feed.batches(rows, epoch)
             for record in run_epoch(self._learner, batches, course.position.step + 1, around):
                 is_last = course.position.step_in_epoch + 1 == self._steps_an_epoch
                 course.add(record, is_last)

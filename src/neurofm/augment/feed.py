@@ -1,0 +1,123 @@
+"""Batches on their way to training: views made beforehand on a CPU, stored scans sent to a GPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from neurofm.augment.draws import draw_view
+from neurofm.augment.views import no_usable_view, view_stream
+from neurofm.config.learning import ViewsConfig
+from neurofm.data.ahead import Order, complete_ahead
+from neurofm.data.batch import Batch
+from neurofm.data.loader import ScanLoader
+from neurofm.store.reader import Store
+
+_MAX_THREADS = 8  # more only wait for memory
+_NO_NUMBA = "numba is not installed: views are made by torch, several times slower"
+
+
+class ViewFeed:
+    """Gives every batch of an epoch to an objective that asks `make_views` for its views.
+
+    On a CPU the views are made beforehand, straight from the stored numbers, by compiled code in
+    threads while the network trains. For a GPU the scans are sent as stored, decoded there, and
+    `make_views` does the rest there. Both draw the same views, whatever the threads.
+
+    Args:
+        store: an open store.
+        config: the views' probabilities and ranges.
+        seed: the recipe's seed.
+        device: where the batches are wanted.
+        num_views: how many of each scan the objective asks for; with 0 it gets scans only.
+        prefetch: batches prepared ahead; each view of one on a CPU takes 5 bytes a voxel.
+        threads: at work on them, 0 for none beside the caller; None chooses by the processors.
+
+    Attributes:
+        note: what a user should know about speed; may be empty.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        config: ViewsConfig,
+        seed: int,
+        device: torch.device,
+        *,
+        num_views: int = 2,
+        prefetch: int = 1,
+        threads: int | None = None,
+    ) -> None:
+        self._config, self._seed, self._spacing_mm = config, seed, store.spacing_mm
+        self._device, self._num_views = device, num_views
+        self._prefetch = prefetch
+        self._threads = _default_threads() if threads is None else threads
+        self._on_gpu = device.type != "cpu"
+        self._loader = ScanLoader(store, prefetch, self._threads, pinned=device.type == "cuda")
+        is_compiled = find_spec("numba") is not None
+        self._draws_ahead = bool(num_views) and is_compiled and not self._on_gpu
+        self.note = "" if is_compiled or self._on_gpu or not num_views else _NO_NUMBA
+
+    def batches(self, row_batches: Iterable[Sequence[int]], epoch: int) -> Iterator[Batch]:
+        """One batch on the device for each list of rows, in their order.
+
+        Raises:
+            StoreError: a scan cannot be read; names the scan.
+            ScanError: a scan gave no usable view; names the participant.
+        """
+        if self._draws_ahead:
+            orders = (self._order(tuple(rows), epoch) for rows in row_batches)
+            return complete_ahead(orders, self._prefetch, self._threads)
+        if self._on_gpu:
+            stored = self._loader.stored_batches(row_batches, epoch)
+            return (batch.decoded_on(self._device) for batch in stored)
+        return self._loader.batches(row_batches, epoch)
+
+    def _order(self, rows: tuple[int, ...], epoch: int) -> Order[Batch]:
+        views = tuple(self._loader.empty_batch(rows, epoch) for _ in range(self._num_views))
+        jobs = [
+            partial(
+                self._draw,
+                batch.rows[i],
+                (batch.items[i], epoch, view),
+                batch.images[i, 0].numpy(),
+                batch.masks[i, 0].numpy(),
+            )
+            for i in range(len(rows))
+            for view, batch in enumerate(views)
+        ]
+        return Order(replace(views[0], views=views), jobs)
+
+    def _draw(
+        self,
+        row: int,
+        wanted: tuple[str, int, int],
+        image: npt.NDArray[np.float32],
+        mask: npt.NDArray[np.bool_],
+    ) -> None:
+        """Draw until a view is usable, as `make_views` does."""
+        from neurofm.augment.cpu_views import draw_stored
+
+        item, epoch, view = wanted
+        scan = self._loader.scan(row)
+        for attempt in range(self._config.max_redraws + 1):
+            stream = view_stream(self._seed, epoch, item, view, attempt)
+            draw = draw_view(stream, self._config, scan.codes.shape, self._spacing_mm)
+            if draw_stored(scan, draw, image, mask):
+                return
+        raise no_usable_view(item, self._config)
+
+
+def _default_threads() -> int:
+    try:
+        usable = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        usable = os.cpu_count() or 1
+    return min(_MAX_THREADS, usable)

@@ -1,0 +1,58 @@
+"""Work ahead in threads: results come in the order of the work, however many threads there are."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, eq=False)
+class Order(Generic[Result]):
+    """A result that is complete once every job has run; jobs do not depend on each other."""
+
+    result: Result
+    jobs: Sequence[Callable[[], None]]
+
+
+def complete_ahead(
+    orders: Iterable[Order[Result]], prefetch: int, threads: int
+) -> Iterator[Result]:
+    """Complete each order in turn, the next ones while this one's result is being used.
+
+    A job's exception is raised where its result would have come. Jobs that have not begun when
+    the consumer stops early never run.
+
+    Args:
+        orders: taken one by one, `prefetch` ahead.
+        prefetch: orders under way besides the one being used.
+        threads: jobs at the same time; 0 runs them in the calling thread when they are due.
+    """
+    if threads == 0:
+        for order in orders:
+            for job in order.jobs:
+                job()
+            yield order.result
+        return
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="ahead")
+    pending: deque[tuple[Result, list[Future[None]]]] = deque()
+    try:
+        for order in orders:
+            pending.append((order.result, [pool.submit(job) for job in order.jobs]))
+            del order  # or its buffers would stay in use while the next order takes some
+            if len(pending) > prefetch:
+                yield _finished(*pending.popleft())
+        while pending:
+            yield _finished(*pending.popleft())
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _finished(result: Result, futures: list[Future[None]]) -> Result:
+    for future in futures:
+        future.result()
+    return result
