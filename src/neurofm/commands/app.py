@@ -16,6 +16,7 @@ _COMMANDS = {
     "preprocess": ("preprocess:preprocess", "Bring raw scans to MNI152, stripped and normalised."),
     "quality": ("quality:quality", "Show pictures, numbers and verdicts of preprocessed scans."),
     "pack": ("pack:pack", "Pack preprocessed scans for fast reading, or verify a store."),
+    "plan": ("plan:plan", "Say what of a recipe fits on a GPU, how, and how long it takes."),
     "pretrain": ("pretrain:pretrain", "Pre-train an encoder on a store."),
     "evaluate": ("evaluate:evaluate", "Embed, probe and compare with baselines."),
     "report": ("report:report", "Rebuild tables, figures and the page from saved results."),

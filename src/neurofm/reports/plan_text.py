@@ -1,0 +1,94 @@
+"""A plan in words for the terminal: the table of ways, what to paste, and what is not offered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from neurofm.config.recipe import Recipe
+from neurofm.training.planning import PAPER_BATCH, Cards, Fit, best_fit
+from neurofm.volumes.grids import model_shape
+
+_GIB = 2**30
+_NO_CACHING = (
+    "Gradient caching (any batch, part by part) is not offered: batch norm takes its statistics",
+    "  over the whole batch, so the gradients of parts would be others.",
+)
+
+
+def plan_lines(recipe: Recipe, cards: Cards, participants: int, fits: list[Fit]) -> Iterator[str]:
+    """The plan as lines, at most 100 characters wide but for the line to paste."""
+    training = recipe.training
+    grid = "x".join(str(size) for size in model_shape(recipe.store.spacing_mm))
+    number = "1 card" if cards.count == 1 else f"{cards.count} cards"
+    yield f"{recipe.name}: {grid} voxels, batch {training.batch_size}, two views each"
+    yield f"{training.epochs} epochs of {participants:,} participants"
+    yield f"{number} of {cards.memory_gib:g} GiB, peak {cards.tflops:g} TFLOP/s in bf16"
+    yield ""
+    yield from _table(recipe, fits)
+    yield ""
+    yield from _advice(recipe, cards, fits)
+    yield _paper_line(fits)
+    yield from _NO_CACHING
+    yield "All of this is arithmetic. To measure it: python benchmarks/gpu.py"
+
+
+def _table(recipe: Recipe, fits: list[Fit]) -> Iterator[str]:
+    batch = f"fits {recipe.training.batch_size}"
+    shares = " / ".join(f"{100 * pace.utilisation:.0f}" for pace in fits[0].paces)
+    heads = ("GiB each", "one card", "largest", batch, f"hours at {shares} %")
+    yield f"{'way':34s}" + "".join(f"{head:>10s}" for head in heads[:4]) + f"  {heads[4]}"
+    for fit in fits:
+        hours = " / ".join(_number(pace.hours) for pace in fit.paces)
+        yield (
+            f"{fit.way.name:34s}{fit.participant_bytes / _GIB:10.2f}{fit.per_card:10d}"
+            f"{fit.largest_batch:10d}{'yes' if fit.fits else 'no':>10s}  {hours}"
+        )
+
+
+def _advice(recipe: Recipe, cards: Cards, fits: list[Fit]) -> Iterator[str]:
+    batch, best = recipe.training.batch_size, best_fit(fits)
+    if best is None:
+        yield from _too_small(batch, cards, fits)
+        return
+    yield f"The quickest way that fits {batch}: {best.way.name}. To paste:"
+    yield f"  neurofm pretrain {recipe.name} {' '.join(best.way.overrides)} ..."
+    steps = " / ".join(_number(pace.step_seconds) for pace in best.paces)
+    feed = " / ".join(_number(pace.participants_per_second) for pace in best.paces)
+    yield f"A step takes {steps} s; scans have to come at {feed} participants a second."
+    if batch % cards.count:
+        yield f"But {cards.count} processes cannot share a batch of {batch} evenly."
+    if best.beyond_32_bits:
+        yield "A tensor of this batch has more than 2^31 numbers, which not every GPU kernel takes:"
+        yield "  benchmarks/gpu.py tells whether this PyTorch and cuDNN do."
+
+
+def _too_small(batch: int, cards: Cards, fits: list[Fit]) -> Iterator[str]:
+    roomiest = max(fits, key=lambda each: each.per_card)
+    overrides = " ".join(roomiest.way.overrides)
+    yield f"A batch of {batch} does not fit in any of these ways."
+    enough = _cards_enough(batch, roomiest.per_card)
+    if enough is not None:
+        yield f"It fits {enough} such cards with {roomiest.way.name}: --gpus {enough}, {overrides}"
+    if roomiest.largest_batch >= 2:
+        smaller = f"training.batch_size={roomiest.largest_batch}"
+        yield f"Another experiment, since negatives come from the batch: {smaller} {overrides}"
+    else:
+        yield "Not one participant fits a card: use a larger store.spacing_mm or narrower widths."
+
+
+def _cards_enough(batch: int, per_card: int) -> int | None:
+    """The fewest cards that share the batch evenly and hold their part."""
+    counts = range(1, batch + 1)
+    return next((n for n in counts if batch % n == 0 and batch // n <= per_card), None)
+
+
+def _paper_line(fits: list[Fit]) -> str:
+    able = [fit.way.name for fit in fits if fit.fits_paper]
+    if able:
+        return f"The paper's batch of {PAPER_BATCH} at this grid on one such card: yes ({able[0]})."
+    most = max(fit.per_card for fit in fits)
+    return f"The paper's batch of {PAPER_BATCH} at this grid on one such card: no, at most {most}."
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"

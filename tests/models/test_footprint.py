@@ -1,0 +1,75 @@
+"""The arithmetic of memory agrees with the tensors autograd really keeps."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+import torch
+from torch import Tensor
+
+from neurofm.config.learning import EncoderConfig
+from neurofm.models.encoder import build_encoder
+from neurofm.models.footprint import Saving, parameter_count, view_footprint
+from neurofm.models.projector import build_projector
+
+_FULL = (150, 192, 192)
+_SMALL = EncoderConfig(widths=(8, 16, 16, 32))
+
+
+def _bytes_kept(
+    config: EncoderConfig, grid: tuple[int, int, int], precision: Literal["float32", "bf16"]
+) -> int:
+    """Bytes of the distinct tensors autograd keeps for backward, weights left out.
+
+    All in one format: autocast pools in float32 on a CPU, and only there.
+    """
+    dtype = torch.float32 if precision == "float32" else torch.bfloat16
+    encoder = build_encoder(config).to(dtype)
+    weights = {each.data_ptr() for each in (*encoder.parameters(), *encoder.buffers())}
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights and tensor.ndim == 5 and len(tensor) == 2:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    images = torch.randn(2, 1, *grid, dtype=dtype)
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        features = encoder(images)
+    assert features.requires_grad
+    return sum(kept.values())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("grid", [(24, 32, 32), (25, 31, 30)])
+def test_a_view_keeps_what_autograd_keeps(
+    grid: tuple[int, int, int], precision: Literal["float32", "bf16"]
+) -> None:
+    expected = _bytes_kept(_SMALL, grid, precision)
+    kept = 2 * view_footprint(_SMALL, grid, precision, Saving()).kept
+    assert kept == pytest.approx(expected, rel=0.01)
+
+
+def test_a_full_size_view_keeps_five_gigabytes_in_float32() -> None:
+    assert view_footprint(EncoderConfig(), _FULL, "float32", Saving()).kept / 1e9 == pytest.approx(
+        5.3, abs=0.1
+    )
+
+
+def test_each_saving_keeps_less_and_sub_batches_work_with_less() -> None:
+    savings = [Saving(), Saving(stem=True), Saving(stem=True, blocks=True)]
+    kept = [view_footprint(EncoderConfig(), _FULL, "bf16", each).kept for each in savings]
+    assert kept[0] > 2 * kept[1] > 4 * kept[2]
+    both, parts = Saving(stem=True, blocks=True), Saving(stem=True, blocks=True, sub_batches=8)
+    working = [
+        view_footprint(EncoderConfig(), _FULL, "bf16", each).working for each in (both, parts)
+    ]
+    assert working[1] < working[0]
+
+
+def test_weights_are_counted_as_they_are_built() -> None:
+    encoder, projector = build_encoder(_SMALL), build_projector(32, 7)
+    built = sum(each.numel() for each in (*encoder.parameters(), *projector.parameters()))
+    assert parameter_count(_SMALL, 7) == built

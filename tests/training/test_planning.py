@@ -1,0 +1,85 @@
+"""A plan agrees with the arithmetic it was made for, and its overrides are ones a recipe takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from neurofm.config.recipe import load_recipe
+from neurofm.reports.plan_text import plan_lines
+from neurofm.training.planning import PAPER_BATCH, WAYS, Cards, Fit, best_fit, plan
+
+_PARTICIPANTS = 18_759
+
+
+def _fits(cards: Cards, *overrides: str) -> dict[str, Fit]:
+    found = plan(load_recipe("simclr-paper", overrides), cards, _PARTICIPANTS)
+    return {fit.way.name: fit for fit in found}
+
+
+def _text(cards: Cards, *overrides: str) -> str:
+    recipe = load_recipe("simclr-paper", overrides)
+    fits = plan(recipe, cards, _PARTICIPANTS)
+    return "\n".join(plan_lines(recipe, cards, _PARTICIPANTS, fits))
+
+
+def test_an_80_gb_card_holds_six_participants_in_float32_as_the_paper_had() -> None:
+    fits = _fits(Cards(80.0))
+    assert fits["float32"].per_card == 6
+    assert 11 <= fits["bf16"].per_card <= 13
+
+
+def test_twelve_cards_hold_the_papers_batch_in_float32() -> None:
+    assert _fits(Cards(80.0, count=12))["float32"].fits
+    assert not _fits(Cards(80.0, count=9))["float32"].fits
+
+
+def test_the_hours_are_those_of_the_flops() -> None:
+    paces = {pace.utilisation: pace for pace in _fits(Cards(80.0))["bf16"].paces}
+    assert paces[0.40].hours == pytest.approx(18.4, abs=0.1)
+    assert paces[0.10].hours == pytest.approx(73.5, abs=0.3)
+    assert paces[0.40].participants_per_second == pytest.approx(42.5, abs=0.1)
+    assert paces[0.10].step_seconds == pytest.approx(72 * 2 * 3762e9 / 80e12, rel=1e-3)
+
+
+def test_full_float32_is_slower_than_tf32_and_tf32_slower_than_bf16() -> None:
+    cards = Cards(80.0)
+    exact = _fits(cards, "training.tf32=false")["float32"].paces[0].hours
+    rounded, half = (_fits(cards)[name].paces[0].hours for name in ("float32", "bf16"))
+    assert exact > 7 * rounded > 7 * half
+
+
+def test_every_override_is_one_the_recipe_takes() -> None:
+    for way in WAYS:
+        recipe = load_recipe("simclr-paper", way.overrides)
+        assert recipe.training.precision == way.precision
+
+
+def test_the_quickest_way_that_fits_is_the_one_to_paste() -> None:
+    fits = plan(load_recipe("simclr-paper"), Cards(80.0, count=12), _PARTICIPANTS)
+    best = best_fit(fits)
+    assert best is not None
+    assert best.fits
+    assert best.paces[0].hours == min(fit.paces[0].hours for fit in fits if fit.fits)
+    text = _text(Cards(80.0, count=12))
+    assert f"neurofm pretrain simclr-paper {' '.join(best.way.overrides)}" in text
+
+
+def test_a_card_that_is_too_small_is_told_how_many_would_do() -> None:
+    text = _text(Cards(24.0))
+    assert f"A batch of {PAPER_BATCH} does not fit" in text
+    assert "such cards" in text
+    assert "training.batch_size=" in text
+
+
+def test_a_card_without_room_for_anybody_says_what_to_do() -> None:
+    assert "larger store.spacing_mm" in _text(Cards(3.0))
+
+
+def test_processes_that_cannot_share_the_batch_are_told() -> None:
+    assert "cannot share a batch of 72 evenly" in _text(Cards(80.0, count=25))
+
+
+def test_every_line_but_the_one_to_paste_is_at_most_a_hundred_wide() -> None:
+    for cards in (Cards(80.0), Cards(80.0, count=12)):
+        lines = _text(cards).splitlines()
+        assert all(len(line) <= 100 for line in lines if "training." not in line)
