@@ -11,8 +11,16 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import (  # type: ignore[attr-defined]  # torch names them only at run time
+    PrefixStore,
+    TCPStore,
+    rendezvous,
+)
 
-_TIMEOUT = timedelta(minutes=10)
+from neurofm.errors import RunError
+
+JOIN_SECONDS, TIMEOUT_SECONDS = 25.0, 600.0
+_entered = 0
 
 
 def world_size() -> int:
@@ -35,9 +43,20 @@ def is_first() -> bool:
     return rank() == 0
 
 
+def is_store_host() -> bool:
+    """Whether the processes meet at this one; those of torchrun meet at torchrun itself."""
+    return is_first() and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+
+
+def collectives_entered() -> int:
+    """How many exchanges with the other processes this one has begun; alike on all of them."""
+    return _entered
+
+
 def barrier() -> None:
     """Wait until every process has come here."""
     if _is_running():
+        _enter()
         dist.barrier()
 
 
@@ -45,6 +64,7 @@ def any_process(claim: bool, device: torch.device | str = "cpu") -> bool:
     """Whether the claim is true on any process; every process gets the same answer."""
     if not _is_running():
         return claim
+    _enter()
     flag = torch.tensor(int(claim), device=device)
     dist.all_reduce(flag, op=dist.ReduceOp.MAX)
     return bool(flag.item())
@@ -54,6 +74,7 @@ def gather_objects(value: Any) -> list[Any]:
     """The values of all processes, in the order of their ranks; each picklable and small."""
     if not _is_running():
         return [value]
+    _enter()
     values: list[Any] = [None] * world_size()
     dist.all_gather_object(values, value)
     return values
@@ -80,36 +101,96 @@ def gather_with_gradient(tensor: Tensor) -> Tensor:
 
 
 @contextmanager
-def process_group(device: torch.device) -> Iterator[None]:
-    """Join the processes `torchrun` started, and leave them at the end; alone, do nothing.
+def process_group(
+    device: torch.device,
+    join_seconds: float = JOIN_SECONDS,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+) -> Iterator[TCPStore | None]:
+    """Join the processes that were started together, and leave them at the end; alone, do nothing.
 
-    NCCL where `device` is a GPU, else gloo. A process group that is there already is used.
+    Processes know each other by `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and `MASTER_PORT`, as
+    `torchrun` sets them. NCCL where `device` is a GPU, else gloo. A process group that is there
+    already is used.
+
+    Args:
+        device: of this process.
+        join_seconds: how long to try to find the first process; all of it takes twice as long at
+            most.
+        timeout_seconds: how long an exchange between processes may take.
+
+    Returns:
+        what the processes meet at; None without others, or in a group that was there.
+
+    Raises:
+        RunError: the processes do not find each other.
     """
     if "WORLD_SIZE" not in os.environ or "RANK" not in os.environ or _is_running():
-        yield
+        yield None
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group(backend, timeout=_TIMEOUT)
+    store, this_rank, world = _meet(join_seconds)
     try:
-        yield
+        dist.init_process_group(
+            backend,
+            store=PrefixStore("neurofm", store),
+            rank=this_rank,
+            world_size=world,
+            timeout=timedelta(seconds=timeout_seconds),
+        )
+    except RuntimeError as error:
+        raise _not_joined(error) from None
+    try:
+        yield store
     finally:
         dist.destroy_process_group()
+
+
+def _meet(join_seconds: float) -> tuple[TCPStore, int, int]:
+    try:
+        store, this_rank, world = next(
+            rendezvous("env://", timeout=timedelta(seconds=join_seconds))
+        )
+    except (RuntimeError, ValueError) as error:
+        raise _not_joined(error) from None
+    return store, this_rank, world
+
+
+def _not_joined(error: Exception) -> RunError:
+    address, port = os.environ.get("MASTER_ADDR", "?"), os.environ.get("MASTER_PORT", "?")
+    place = f"{address}:{port}"
+    who = f"process {os.environ.get('RANK', '?')} of {os.environ.get('WORLD_SIZE', '?')}"
+    first_line = str(error).partition("\n")[0]
+    if "EADDRINUSE" in first_line:
+        return RunError(f"another program uses port {port}", "choose another MASTER_PORT", place)
+    return RunError(
+        f"{who} did not find the others there ({first_line[:160]})",
+        "MASTER_ADDR has to be the name of the machine of process 0, MASTER_PORT free there and "
+        "the same everywhere, and all processes started within --join-seconds",
+        place,
+    )
 
 
 class _GatherRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        _enter()
         pieces = [torch.empty_like(tensor) for _ in range(world_size())]
         dist.all_gather(pieces, tensor.contiguous())
         return torch.cat(pieces)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        _enter()
         total = gradient.contiguous().clone()
         dist.all_reduce(total)
         return total.chunk(world_size())[rank()]
+
+
+def _enter() -> None:
+    global _entered  # noqa: PLW0603 - counts for the whole process
+    _entered += 1
 
 
 def _is_running() -> bool:

@@ -16,7 +16,7 @@ from neurofm.config.recipe import Recipe
 from neurofm.data.batch import Batch
 from neurofm.models.weights import load_weights
 from neurofm.store.reader import Store
-from neurofm.training.fit import pretrain
+from neurofm.training.fit import Manner, pretrain
 from neurofm.training.learner import Learner
 from neurofm.training.precision import (
     SLOW_BF16,
@@ -146,7 +146,7 @@ def test_a_run_in_bf16_on_a_cpu_learns_and_says_that_it_is_slow(
 ) -> None:
     lines: list[str] = []
     slow = _trained(recipe, epochs=1, precision="bf16")
-    pretrain(slow, store, tmp_path / "run", _CPU, tell=lines.append)
+    pretrain(slow, store, tmp_path / "run", _CPU, how=Manner(tell=lines.append))
     assert lines == [SLOW_BF16]
     assert all(row["gradient_norm"] > 0 for row in read_log(tmp_path / "run"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,11 @@ from rich.text import Text
 if TYPE_CHECKING:
     from neurofm.cohorts.failures import Failure
 
-out = Console(highlight=False)
+# What torch's C++ code logs, with its stack traces, would bury the line that says what is wrong.
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
+
+# Of processes that train together only the first tells results.
+out = Console(highlight=False, quiet=os.environ.get("RANK", "0") != "0")
 err = Console(stderr=True, highlight=False)
 
 
@@ -32,6 +37,18 @@ def show_problems(notes: Sequence[str], failures: Sequence[Failure]) -> int:
     for failure in failures:
         err.print(str(failure), markup=False, soft_wrap=True)
     return 1 if failures else 0
+
+
+def say_at_once(*lines: str) -> None:
+    """Write lines to stderr from any thread, whatever else is being printed."""
+    for line in lines:
+        os.write(2, f"{line}\n".encode())
+
+
+def end_at_once(line: str) -> None:
+    """End this process with a line and status 2 while its main thread is stuck."""
+    say_at_once(f"RunError: {line}")
+    os._exit(2)
 
 
 class _RateColumn(ProgressColumn):

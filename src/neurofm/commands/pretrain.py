@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from neurofm.commands.console import BarProgress, err, out
+from neurofm.commands.console import BarProgress, end_at_once, out, say_at_once
 
 
 def pretrain(
@@ -16,10 +16,11 @@ def pretrain(
     store: Path,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     device: str = "auto",
+    keep: int = 2,
+    timeout_seconds: float = 600,
+    join_seconds: float = 25,
 ) -> int:
     """Pre-train an encoder on a store; the same command continues an interrupted run.
-
-    Several GPUs: torchrun --nproc-per-node=N --no-python neurofm pretrain ...
 
     Parameters
     ----------
@@ -33,6 +34,12 @@ def pretrain(
         The run's folder.
     device
         auto, cpu, cuda or cuda:1.
+    keep
+        How many checkpoints stay.
+    timeout_seconds
+        The run ends where no scan comes, or a process keeps others waiting, for so long.
+    join_seconds
+        How long processes look for each other.
     """
     from neurofm.config.recipe import load_recipe
     from neurofm.store.reader import open_store
@@ -40,21 +47,14 @@ def pretrain(
     from neurofm.training.device import choose_device
     from neurofm.training.stopping import RunStoppedError
 
-    effective = load_recipe(recipe, overrides)
+    how = fit.Manner(keep, timeout_seconds, join_seconds, say_at_once, end_at_once)
+    chosen, place = load_recipe(recipe, overrides), choose_device(device)
     try:
-        done = fit.pretrain(
-            effective, open_store(store), output, choose_device(device), BarProgress(), tell=_tell
-        )
+        done = fit.pretrain(chosen, open_store(store), output, place, BarProgress(), how=how)
     except RunStoppedError as stopped:
-        _tell(str(stopped))
+        say_at_once(str(stopped))
         return stopped.exit_status
-    if done.skipped_steps:
-        err.print(f"{done.skipped_steps} steps were skipped: no finite loss or gradient")
-    if done.note:
-        _tell(done.note)
+    if not out.quiet:
+        say_at_once(*done.notes)
     out.print(f"Weights: {output / 'weights.safetensors'}", markup=False, soft_wrap=True)
     return 0
-
-
-def _tell(line: str) -> None:
-    err.print(line, markup=False, soft_wrap=True)

@@ -13,6 +13,7 @@ from neurofm.training.checkpoints import Checkpoint, save_checkpoint
 from neurofm.training.learner import Learner
 from neurofm.training.position import Position
 from neurofm.training.run_log import Record, RunLog, epoch_record, read_log, record_of
+from neurofm.training.watchdog import Watch
 
 NOT_FINITE_FILE = "not_finite.json"
 _SHOWN_SCANS = 12
@@ -27,6 +28,7 @@ class Course:
         config: how often a checkpoint is due, how many steps may fail in a row.
         position: where the run goes on.
         log: open in the first process, None in the others.
+        watch: told of each saving.
         keep: checkpoints that stay.
     """
 
@@ -38,11 +40,12 @@ class Course:
         *,
         position: Position,
         log: RunLog | None,
+        watch: Watch,
         keep: int,
     ) -> None:
         self.position = position
         self._folder, self._learner, self._config = folder, learner, config
-        self._log, self._keep = log, keep
+        self._log, self._watch, self._keep = log, watch, keep
         self._saved = self._sound = position
         self._steps = _steps_of_epoch(folder, position) if log else []
 
@@ -79,6 +82,7 @@ class Course:
             self._save(self.position)
 
     def _save(self, position: Position) -> None:
+        self._watch.at(position.step, "saving a checkpoint")
         if self._log:
             self._log.secure()
             save_checkpoint(self._folder, self._checkpoint(position), self._keep)

@@ -13,7 +13,7 @@ from neurofm.distributed import gather_objects, rank, world_size
 from neurofm.seeds import seed_of
 from neurofm.training.learner import Learner
 from neurofm.training.run_log import Record
-from neurofm.training.watchdog import SilentWatch, Watch
+from neurofm.training.watchdog import WAITING_FOR_SCANS, SilentWatch, Watch
 
 _SILENT = SilentWatch()
 
@@ -55,7 +55,7 @@ def run_epoch(
     step = first_step
     while True:
         began = time.perf_counter()
-        around.watch.at(step, "waiting for scans")
+        around.watch.at(step, WAITING_FOR_SCANS)
         batch = next(remaining, None)
         if batch is None:
             return

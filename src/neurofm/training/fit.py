@@ -4,24 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import torch
 
 from neurofm.config.recipe import Recipe
-from neurofm.distributed import barrier, is_first, process_group
+from neurofm.distributed import (
+    JOIN_SECONDS,
+    TIMEOUT_SECONDS,
+    barrier,
+    is_first,
+    process_group,
+    world_size,
+)
 from neurofm.errors import ConfigError, RunError
 from neurofm.files import only_writer
 from neurofm.progress import Progress, SilentProgress
 from neurofm.store.reader import Store
+from neurofm.training.memory import explained_memory
 from neurofm.training.precision import choose_numerics
 from neurofm.training.run import Pretrained, Run
 from neurofm.training.run_folder import claim_run, is_finished
 from neurofm.training.stopping import stop_requests
+from neurofm.training.watching import watched
 
 _SEEN_SPLITS = ("pretrain", "train")
 _SILENT = SilentProgress()
+_BEHIND_WATCH = 60.0  # seconds: torch's own limit, should the watch not act
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a run is carried out; nothing here changes a number.
+
+    Attributes:
+        keep: checkpoints that stay.
+        timeout_seconds: how long scans may take to come, and a process may keep others waiting.
+        join_seconds: how long processes try to find each other.
+        tell: given a line when a signal has come, from a thread, or when the precision asked for
+            is a slow one.
+        give_up: ends this process with a line, from a thread, when its own work is stuck.
+    """
+
+    keep: int = 2
+    timeout_seconds: float = TIMEOUT_SECONDS
+    join_seconds: float = JOIN_SECONDS
+    tell: Callable[[str], None] = lambda _: None
+    give_up: Callable[[str], None] = lambda _: None
+
+
+_DEFAULT = Manner()
 
 
 def pretrain(
@@ -31,8 +65,7 @@ def pretrain(
     device: torch.device,
     progress: Progress = _SILENT,
     *,
-    keep: int = 2,
-    tell: Callable[[str], None] = lambda _: None,
+    how: Manner = _DEFAULT,
 ) -> Pretrained:
     """Pre-train the recipe's encoder on a store; the same call continues an interrupted run.
 
@@ -49,29 +82,32 @@ def pretrain(
         folder: new, or of the same recipe and store.
         device: see `choose_device`.
         progress: shown pairs of views, with the loss as its note.
-        keep: checkpoints that stay.
-        tell: given a line when a signal has come, or when the precision asked for is a slow one.
+        how: checkpoints kept, time limits, where messages go.
 
     Raises:
         ConfigError: the store's spacing is not the recipe's.
         RunError: the folder is another run's, there are too few participants, no checkpoint is
-            whole, or several steps in a row gave no finite loss.
+            whole, several steps in a row gave no finite loss, the memory or the disk is full, or
+            another process was lost.
         RunStoppedError: SIGTERM, SIGUSR1 or Ctrl-C came; call again to go on.
     """
     frame = _seen_rows(recipe, store)
     with (
-        process_group(device),
-        stop_requests(tell) as stop,
+        process_group(device, how.join_seconds, how.timeout_seconds + _BEHIND_WATCH) as meeting,
+        watched(meeting, how.timeout_seconds, how.give_up) as watch,
+        stop_requests(how.tell) as stop,
+        explained_memory(recipe.training.batch_size // world_size()),
         only_writer(folder) if is_first() else nullcontext(),
     ):
         if is_first():
             claim_run(folder, recipe, store, device)
-            _warn(recipe, device, tell)
+            _warn(recipe, device, how.tell)
         barrier()
         if is_finished(folder):
             return Pretrained(recipe.training.epochs, 0, "this run is finished already")
         run = Run(recipe, store, folder, device=device, frame=frame)
-        return run.to_the_end(stop, progress if is_first() else _SILENT, keep)
+        shown = progress if is_first() else _SILENT
+        return run.to_the_end(stop, shown, watch, how.keep)
 
 
 def _warn(recipe: Recipe, device: torch.device, tell: Callable[[str], None]) -> None:

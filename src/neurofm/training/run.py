@@ -41,6 +41,7 @@ from neurofm.training.precision import apply_numerics, autocast, choose_numerics
 from neurofm.training.run_log import open_log
 from neurofm.training.schedules import learning_rate_at
 from neurofm.training.stopping import RunStoppedError, StopRequest
+from neurofm.training.watchdog import Watch
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,13 @@ class Pretrained:
     epochs_before: int
     skipped_steps: int
     note: str
+
+    @property
+    def notes(self) -> list[str]:
+        """A line each for what a user should know."""
+        skipped = f"{self.skipped_steps} steps were skipped: no finite loss or gradient; log.jsonl "
+        lines = [f"{skipped}names their scans" if self.skipped_steps else "", self.note]
+        return [line for line in lines if line]
 
 
 class Run:
@@ -92,7 +100,9 @@ class Run:
         self._learner = self._resumed()
         self._epochs_before = self._position.epoch
 
-    def to_the_end(self, stop: StopRequest, progress: Progress, keep: int) -> Pretrained:
+    def to_the_end(
+        self, stop: StopRequest, progress: Progress, watch: Watch, keep: int
+    ) -> Pretrained:
         """Do what is left and save the weights (see `pretrain` for arguments and errors)."""
         training = self._recipe.training
         total = training.epochs * self._steps_an_epoch * training.batch_size
@@ -107,9 +117,10 @@ class Run:
                     training,
                     position=self._position,
                     log=log,
+                    watch=watch,
                     keep=keep,
                 )
-                self._run_epochs(course, stop, progress)
+                self._run_epochs(course, stop, progress, watch)
         finally:
             progress.finish()
         if is_first():
@@ -118,7 +129,9 @@ class Run:
         barrier()
         return Pretrained(self._epochs_before, course.position.skipped_steps, self._note)
 
-    def _run_epochs(self, course: Course, stop: StopRequest, progress: Progress) -> None:
+    def _run_epochs(
+        self, course: Course, stop: StopRequest, progress: Progress, watch: Watch
+    ) -> None:
         training, seed = self._recipe.training, self._recipe.seed
         feed = ViewFeed(self._store, self._recipe.views, seed, self._device)
         self._note = self._note or feed.note
@@ -128,6 +141,7 @@ class Run:
             self._recipe.seed,
             lambda step: learning_rate_at(step, self._steps_an_epoch, training),
             lambda row: str(names[row]),
+            watch,
         )
         for epoch in range(course.position.epoch, training.epochs):
             rows = self._rows(epoch)[course.position.step_in_epoch :]
