@@ -1,12 +1,15 @@
-"""The random numbers of one view: drawn from a named stream, before any voxel is touched."""
+"""The random numbers of one view: drawn from named streams, before any voxel is touched."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from neurofm.augment.crops import are_limited, draw_crops, smallest_crop
+from neurofm.augment.scanner import ScannerDraw, draw_scanner, is_used
 from neurofm.config.learning import ViewsConfig
+from neurofm.seeds import random_stream, seed_of
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class ViewDraw:
         rotation_radians: in-plane angle about the first axis, or None for no rotation.
         shift: added to every intensity; 0 for no shift.
         gamma: contrast exponent, or None for no change of contrast.
+        scanner: what happens to the crop's voxels before all else, or None for nothing.
     """
 
     crop_start: tuple[int, int, int]
@@ -28,6 +32,56 @@ class ViewDraw:
     rotation_radians: float | None
     shift: float
     gamma: float | None
+    scanner: ScannerDraw | None = None
+
+
+@dataclass(frozen=True)
+class ViewKey:
+    """What a view's random numbers are a function of.
+
+    Attributes:
+        seed: the recipe's.
+        epoch: from 0.
+        item: participant key.
+        view: 0 or 1.
+        attempt: 0, and one more each time a view turned out to be unusable.
+    """
+
+    seed: int
+    epoch: int
+    item: str
+    view: int
+    attempt: int = 0
+
+
+def draw_for(
+    key: ViewKey, config: ViewsConfig, shape: tuple[int, int, int], spacing_mm: float
+) -> ViewDraw:
+    """Everything that is drawn for one view under a recipe.
+
+    Without limits of the crops and scanner augmentation it is `draw_view` on the stream of the key.
+    With limits, the two views of an attempt are cropped as one pair (`draw_crops`); a view drawn
+    again because its voxels are unusable is of another pair than a view that was not.
+
+    Args:
+        key: what the draw is for.
+        config: probabilities, ranges and limits.
+        shape: voxels of the volume (z, y, x).
+        spacing_mm: its voxel size.
+    """
+    if config.distinct_draws:
+        key = _one_of(config.distinct_draws, key)
+    stream = random_stream("view", key.seed, key.epoch, key.item, key.view, key.attempt)
+    draw = draw_view(stream, config, shape, spacing_mm)
+    if are_limited(config):
+        pair, place = divmod(key.view, 2)
+        stream = random_stream("crops", key.seed, key.epoch, key.item, pair, key.attempt)
+        crop = draw_crops(stream, config, shape, spacing_mm)[place]
+        draw = replace(draw, crop_start=crop.start, crop_size=crop.size)
+    if is_used(config.scanner):
+        stream = random_stream("scanner", key.seed, key.epoch, key.item, key.view, key.attempt)
+        draw = replace(draw, scanner=draw_scanner(stream, config.scanner, spacing_mm))
+    return draw
 
 
 def draw_view(
@@ -48,11 +102,7 @@ def draw_view(
         shape: voxels of the volume (z, y, x).
         spacing_mm: its voxel size.
     """
-    smallest = [
-        min(full, max(1, round(length_mm / spacing_mm)))
-        for full, length_mm in zip(shape, config.min_crop_mm, strict=True)
-    ]
-    size = stream.integers(smallest, shape, endpoint=True)
+    size = stream.integers(smallest_crop(config, shape, spacing_mm), shape, endpoint=True)
     start = stream.integers(0, np.subtract(shape, size), endpoint=True)
     flip = stream.random() < config.flip_probability
     rotates = stream.random() < config.rotation_probability
@@ -69,3 +119,9 @@ def draw_view(
         shift=float(shift) if shifts else 0.0,
         gamma=float(gamma) if contrasts else None,
     )
+
+
+def _one_of(draws: int, key: ViewKey) -> ViewKey:
+    """The key of one of a fixed number of draws, chosen anew for each participant and epoch."""
+    number = seed_of("which draw", key.seed, key.epoch, key.item) % draws
+    return replace(key, epoch=0, item=f"draw {number}")

@@ -7,16 +7,47 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from neurofm.config.knobs import Section, knob
+from neurofm.config.scanner import ScannerConfig
 
 Length = Annotated[float, Field(gt=0)]
 Exponent = Annotated[float, Field(gt=0)]
 
 
 class ViewsConfig(Section):
-    """The random views of one scan, in the paper's order (section 4.2)."""
+    """Positive pairs and their random views, in the paper's order (section 4.2)."""
+
+    epoch_of: Literal["participants", "scans"] = knob(
+        "participants",
+        "-",
+        "An epoch holds each participant once (paper), or each scan once (released code).",
+    )
+    positive: Literal["same-scan", "second-scan"] = knob(
+        "same-scan",
+        "-",
+        "The second view is of the same scan (paper), or of another one of the participant.",
+    )
+    distinct_draws: int = knob(
+        0,
+        "draws",
+        "Each epoch uses so many fixed draws again, as the released code's loader did; 0 for new "
+        "ones each time.",
+        ge=0,
+    )
 
     min_crop_mm: tuple[Length, Length, Length] = knob(
         (30.0, 40.0, 40.0), "mm (z, y, x)", "Smallest crop, each axis drawn alone (paper)."
+    )
+    max_stretch_ratio: float | None = knob(
+        None, "-", "Largest ratio of two axes' stretches in a view; none in the paper.", ge=1.05
+    )
+    min_overlap: float = knob(
+        0.0, "-", "Smallest intersection over union of two views' crops.", ge=0, le=0.9
+    )
+    min_brain_fraction: float = knob(
+        0.0, "-", "Smallest share of brain in a crop, judged by MNI152's brain.", ge=0, le=0.3
+    )
+    max_crop_draws: int = knob(
+        256, "pairs", "Drawn until the three limits above hold; then the whole volume.", ge=1
     )
     flip_probability: float = knob(0.5, "-", "Left-right flip (paper).", ge=0, le=1)
     rotation_radians: float = knob(
@@ -31,6 +62,7 @@ class ViewsConfig(Section):
         (0.5, 1.5), "-", "Lowest and highest contrast exponent (paper)."
     )
     gamma_probability: float = knob(0.8, "-", "Chance of a contrast change (paper).", ge=0, le=1)
+    scanner: ScannerConfig = ScannerConfig()
     max_redraws: int = knob(
         10, "draws", "Draws again where a view has no brain or a NaN, before the scan fails.", ge=0
     )
