@@ -151,6 +151,20 @@ def test_a_run_in_bf16_on_a_cpu_learns_and_says_that_it_is_slow(
     assert all(row["gradient_norm"] > 0 for row in read_log(tmp_path / "run"))
 
 
+def test_a_run_that_goes_on_in_another_precision_says_so(
+    recipe: Recipe, store: Store, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    pretrain(_trained(recipe, epochs=1), store, tmp_path / "run", _CPU)
+    (tmp_path / "run" / "card.json").unlink()
+    software = tmp_path / "run" / "software.json"
+    software.write_text(software.read_text().replace("float32", "bf16"))
+    how = Manner(tell=lines.append)
+    pretrain(_trained(recipe, epochs=1), store, tmp_path / "run", _CPU, how=how)
+    assert len(lines) == 1
+    assert "precision was bf16 and is now float32" in lines[0]
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_compiled_encoder_keeps_its_names(recipe: Recipe) -> None:
     objective = build_objective(recipe, 6.0)

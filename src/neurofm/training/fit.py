@@ -26,7 +26,7 @@ from neurofm.store.reader import Store
 from neurofm.training.memory import explained_memory
 from neurofm.training.precision import choose_numerics
 from neurofm.training.run import Pretrained, Run
-from neurofm.training.run_folder import claim_run, is_finished
+from neurofm.training.run_folder import claim_run, is_finished, other_numerics
 from neurofm.training.stopping import stop_requests
 from neurofm.training.watching import watched
 
@@ -101,7 +101,7 @@ def pretrain(
     ):
         if is_first():
             claim_run(folder, recipe, store, device)
-            _warn(recipe, device, how.tell)
+            _warn(folder, recipe, device, how.tell)
         barrier()
         if is_finished(folder):
             return Pretrained(recipe.training.epochs, 0, "this run is finished already")
@@ -110,10 +110,11 @@ def pretrain(
         return run.to_the_end(stop, shown, watch, how.keep)
 
 
-def _warn(recipe: Recipe, device: torch.device, tell: Callable[[str], None]) -> None:
-    warning = choose_numerics(recipe.training, device).warning
-    if warning:
-        tell(warning)
+def _warn(folder: Path, recipe: Recipe, device: torch.device, tell: Callable[[str], None]) -> None:
+    slow = choose_numerics(recipe.training, device).warning
+    for warning in (slow, other_numerics(folder, recipe, device)):
+        if warning:
+            tell(warning)
 
 
 def _seen_rows(recipe: Recipe, store: Store) -> pd.DataFrame:

@@ -45,6 +45,19 @@ def claim_run(folder: Path, recipe: Recipe, store: Store, device: torch.device) 
     write_json(folder / DATA_FILE, data)
 
 
+def other_numerics(folder: Path, recipe: Recipe, device: torch.device) -> str:
+    """How this process computes otherwise than the run began, as one line; mostly empty."""
+    began = read_json(folder / SOFTWARE_FILE) if (folder / SOFTWARE_FILE).is_file() else {}
+    now = numerics_record(choose_numerics(recipe.training, device), device)
+    differing = [
+        f"{key} was {began[key]} and is now {now[key]}"
+        for key in sorted(began.keys() & now.keys())
+        if began[key] != now[key]
+    ]
+    text = f"this run began otherwise: {', '.join(differing)}; its numbers will differ slightly"
+    return text if differing else ""
+
+
 def is_finished(folder: Path) -> bool:
     """Whether the run has come to its end and saved its weights."""
     return (folder / CARD_FILE).is_file()
