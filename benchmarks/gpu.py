@@ -48,11 +48,11 @@ PLAIN = (Option("float32", _FLOAT32), Option("bf16", _BF16))
 SAVING = (
     Option("bf16, checkpointed blocks", _BF16 | _BLOCKS),
     Option("bf16, streamed stem", _BF16 | _STEM),
-    Option("bf16, both", _BF16 | _BLOCKS | _STEM),
+    Option("bf16, stem and blocks", _BF16 | _BLOCKS | _STEM),
 )
 FURTHER = (
     Option("float32 without TF32", _FLOAT32 | {"training.tf32": False}),
-    Option("float32, both", _FLOAT32 | _BLOCKS | _STEM),
+    Option("float32, stem and blocks", _FLOAT32 | _BLOCKS | _STEM),
     Option("bf16, channels first", _BF16 | {"training.channels_last": False}),
     Option("bf16, cuDNN tries algorithms", _BF16, autotune=True),
     Option("bf16, compiled", _BF16 | {"training.compile": True}),

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from neurofm.config.learning import TrainingConfig
 from neurofm.config.recipe import Recipe
 from neurofm.models.flops import convolutions, view_flops
 from neurofm.models.footprint import (
@@ -104,10 +105,30 @@ class Fit:
     paces: tuple[Pace, ...]
 
 
-WAYS = (
-    Way("float32", ("training.precision=float32",), "float32", Saving()),
-    Way("bf16", ("training.precision=bf16",), "bf16", Saving()),
+_FLOAT32, _BF16 = "training.precision=float32", "training.precision=bf16"
+_STEM, _BLOCKS = "training.stream_stem=true", "training.checkpoint_blocks=true"
+_KNOWN_WAYS = (
+    Way("float32", (_FLOAT32,), "float32", Saving()),
+    Way("float32, streamed stem", (_FLOAT32, _STEM), "float32", Saving(stem=True)),
+    Way(
+        "float32, stem and blocks",
+        (_FLOAT32, _STEM, _BLOCKS),
+        "float32",
+        Saving(stem=True, blocks=True),
+    ),
+    Way("bf16", (_BF16,), "bf16", Saving()),
+    Way("bf16, streamed stem", (_BF16, _STEM), "bf16", Saving(stem=True)),
+    Way("bf16, checkpointed blocks", (_BF16, _BLOCKS), "bf16", Saving(blocks=True)),
+    Way("bf16, stem and blocks", (_BF16, _STEM, _BLOCKS), "bf16", Saving(stem=True, blocks=True)),
 )
+
+
+def _is_offered(override: str) -> bool:
+    """Whether a recipe of this version has the knob."""
+    return override.partition("=")[0].removeprefix("training.") in TrainingConfig.model_fields
+
+
+WAYS = tuple(way for way in _KNOWN_WAYS if all(map(_is_offered, way.overrides)))
 
 
 def plan(recipe: Recipe, cards: Cards, participants: int) -> list[Fit]:
