@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from neurofm.augment import feed as feed_module
-from neurofm.augment.draws import draw_view
+from neurofm.augment.draws import ViewKey, draw_for
 from neurofm.augment.feed import ViewFeed
-from neurofm.augment.views import make_views, view_stream
+from neurofm.augment.views import make_views
 from neurofm.config.learning import ViewsConfig
 from neurofm.config.preparation import StoreConfig
 from neurofm.data.batch import Batch
@@ -63,8 +63,8 @@ def test_draws_never_repeat_over_ten_thousand_items():
     for number in range(2500):
         for epoch in (0, 1):
             for view in (0, 1):
-                stream = view_stream(0, epoch, f"c/{number}", view, 0)
-                draw = draw_view(stream, VIEWS, (150, 192, 192), 1.0)
+                key = ViewKey(0, epoch, f"c/{number}", view)
+                draw = draw_for(key, VIEWS, (150, 192, 192), 1.0)
                 seen.add((draw.crop_start, draw.crop_size, draw.shift, draw.gamma, draw.flip))
     # 4 % draw neither shift nor contrast: there only the box tells them apart
     assert len(seen) == 10_000
@@ -103,7 +103,7 @@ def test_a_view_without_brain_is_drawn_again_as_often_as_by_torch(store):
         theirs = make_views(scans, config, 1, 0, 6.0)
         assert torch.equal(ready.masks, theirs.masks)
         for item in ready.items:
-            draw = draw_view(view_stream(1, epoch, item, 0, 0), config, store.shape, 6.0)
+            draw = draw_for(ViewKey(1, epoch, item, 0), config, store.shape, 6.0)
             redrawn += not _sees_brain(store, draw.crop_start, draw.crop_size)
     assert redrawn, "the test needs a first draw without brain"
 

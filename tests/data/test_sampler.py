@@ -98,3 +98,43 @@ def test_impossible_batches_stop_with_a_mend():
         sampler.batches(0, 6)
     with pytest.raises(RunError, match="multiple of 2"):
         sampler.batches(0, 3, world_size=2)
+
+
+def test_an_epoch_of_scans_holds_every_scan_once_in_an_order_of_its_own():
+    index = index_of(20)
+    sampler = ParticipantSampler(index, 0, "scans")
+    assert len(sampler) == 60
+    assert sorted(sampler.epoch_rows(0)) == list(range(60))
+    assert sampler.epoch_rows(0) != sampler.epoch_rows(1)
+    shuffled = index.sample(frac=1, random_state=2)
+    expected = scans(index, sampler.epoch_rows(4))
+    assert scans(shuffled, ParticipantSampler(shuffled, 0, "scans").epoch_rows(4)) == expected
+    with pytest.raises(RunError, match="60 scans do not fill"):
+        sampler.batches(0, 61)
+
+
+def test_the_second_scan_is_another_one_of_the_participant_each_equally_often():
+    index = index_of(30, scans_each=4)
+    sampler = ParticipantSampler(index, 0)
+    counts: Counter[tuple[int, int]] = Counter()
+    for epoch in range(60):
+        for row in sampler.epoch_rows(epoch):
+            second = sampler.second_row(epoch, row)
+            assert second != row
+            assert index.at[second, "participant_id"] == index.at[row, "participant_id"]
+            counts[row % 4, second % 4] += 1
+    assert len(counts) == 12
+    assert all(100 < count < 200 for count in counts.values())
+
+
+def test_a_participant_with_one_scan_is_its_own_positive():
+    sampler = ParticipantSampler(index_of(5, scans_each=1), 0)
+    assert [sampler.second_row(0, row) for row in range(5)] == list(range(5))
+
+
+def test_the_second_scan_comes_from_the_rows_that_may_be_seen():
+    index = index_of(10, scans_each=3)
+    seen = index[~index["scan_id"].str.endswith("s1")]
+    sampler = ParticipantSampler(seen, 0)
+    seconds = {sampler.second_row(epoch, row) for epoch in range(20) for row in seen.index}
+    assert seconds == set(seen.index)

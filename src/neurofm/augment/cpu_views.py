@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from neurofm.augment import cpu_kernel
 from neurofm.augment.draws import ViewDraw
+from neurofm.augment.scanner import scanned_box
 from neurofm.data.loader import StoredScan
 from neurofm.data.prepare import FLOAT_NOISE
 
@@ -29,7 +31,7 @@ def draw_stored(
 
     Args:
         scan: from `ScanLoader.scan`.
-        draw: geometry, shift and contrast.
+        draw: geometry, shift and contrast; scanner augmentation comes first.
         image: (depth, height, width), written; undefined where the view is not usable.
         mask: the same shape, written.
 
@@ -45,8 +47,9 @@ def draw_stored(
     )
     if not count:
         return False
-    box, axes = (draw.crop_start, draw.crop_size), _axes(draw, image.shape)
-    lowest, highest = cpu_kernel.move_image(scan.codes, box, axes, places, flat)
+    codes, start = _signal(scan, draw)
+    box, axes = (start, draw.crop_size), _axes(draw, image.shape)
+    lowest, highest = cpu_kernel.move_image(codes, box, axes, places, flat)
     centre = cpu_kernel.moments_inside(flat, inside, spans, np.float32(0))[0] / count
     low, span = float(lowest), float(highest) - float(lowest)
     if draw.gamma is None:
@@ -70,6 +73,25 @@ def _noise(scan: StoredScan, draw: ViewDraw, code: float, span: float) -> float:
     """What float32 cannot tell from a constant around a code, in units of `span`; NaN for NaN."""
     intensity = scan.offset + draw.shift + scan.step * code
     return FLOAT_NOISE * (abs(intensity) / scan.step + code) / span
+
+
+def _signal(
+    scan: StoredScan, draw: ViewDraw
+) -> tuple[npt.NDArray[np.uint16] | npt.NDArray[np.float32], tuple[int, int, int]]:
+    """The voxels a view is made of, and where in them its crop begins.
+
+    Code 0 is the lowest intensity of a scan, so codes are signals but for a factor.
+    """
+    if draw.scanner is None:
+        return scan.codes, draw.crop_start
+    z, y, x = (
+        slice(low, low + count) for low, count in zip(draw.crop_start, draw.crop_size, strict=True)
+    )
+    box = torch.from_numpy(scan.codes[z, y, x].astype(np.float32))
+    seen: npt.NDArray[np.float32] = scanned_box(
+        box, draw.scanner, draw.crop_start, scan.codes.shape
+    ).numpy()
+    return seen, (0, 0, 0)
 
 
 def _axes(draw: ViewDraw, shape: tuple[int, ...]) -> tuple[Axis, ...]:

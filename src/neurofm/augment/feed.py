@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from neurofm.augment.draws import draw_view
-from neurofm.augment.views import no_usable_view, view_stream
+from neurofm.augment.draws import ViewKey, draw_for
+from neurofm.augment.views import no_usable_view
 from neurofm.config.learning import ViewsConfig
 from neurofm.data.ahead import Order, complete_ahead
 from neurofm.data.batch import Batch
@@ -37,6 +37,8 @@ class ViewFeed:
         seed: the recipe's seed.
         device: where the batches are wanted.
         num_views: how many of each scan the objective asks for; with 0 it gets scans only.
+        second_row: the row whose scan the second view is made of, by epoch and row; None for the
+            scan of the first.
         prefetch: batches prepared ahead; each view of one on a CPU takes 5 bytes a voxel.
         threads: at work on them, 0 for none beside the caller; None chooses by the processors.
 
@@ -52,11 +54,13 @@ class ViewFeed:
         device: torch.device,
         *,
         num_views: int = 2,
+        second_row: Callable[[int, int], int] | None = None,
         prefetch: int = 1,
         threads: int | None = None,
     ) -> None:
         self._config, self._seed, self._spacing_mm = config, seed, store.spacing_mm
         self._device, self._num_views = device, num_views
+        self._second_row = second_row if num_views > 1 else None
         self._prefetch = prefetch
         self._threads = _default_threads() if threads is None else threads
         self._on_gpu = device.type != "cpu"
@@ -75,13 +79,33 @@ class ViewFeed:
         if self._draws_ahead:
             orders = (self._order(tuple(rows), epoch) for rows in row_batches)
             return complete_ahead(orders, self._prefetch, self._threads)
+        if self._second_row is not None:
+            return self._with_second_scans(row_batches, epoch)
+        return self._scans(row_batches, epoch)
+
+    def _scans(self, row_batches: Iterable[Sequence[int]], epoch: int) -> Iterator[Batch]:
         if self._on_gpu:
             stored = self._loader.stored_batches(row_batches, epoch)
             return (batch.decoded_on(self._device) for batch in stored)
         return self._loader.batches(row_batches, epoch)
 
+    def _with_second_scans(
+        self, row_batches: Iterable[Sequence[int]], epoch: int
+    ) -> Iterator[Batch]:
+        pairs = ((rows, self._rows_of(1, rows, epoch)) for rows in row_batches)
+        scans = self._scans((rows for pair in pairs for rows in pair), epoch)
+        return (replace(first, second=next(scans)) for first in scans)
+
+    def _rows_of(self, view: int, rows: Sequence[int], epoch: int) -> tuple[int, ...]:
+        if view == 0 or self._second_row is None:
+            return tuple(rows)
+        return tuple(self._second_row(epoch, row) for row in rows)
+
     def _order(self, rows: tuple[int, ...], epoch: int) -> Order[Batch]:
-        views = tuple(self._loader.empty_batch(rows, epoch) for _ in range(self._num_views))
+        views = tuple(
+            self._loader.empty_batch(self._rows_of(view, rows, epoch), epoch)
+            for view in range(self._num_views)
+        )
         jobs = [
             partial(
                 self._draw,
@@ -108,8 +132,8 @@ class ViewFeed:
         item, epoch, view = wanted
         scan = self._loader.scan(row)
         for attempt in range(self._config.max_redraws + 1):
-            stream = view_stream(self._seed, epoch, item, view, attempt)
-            draw = draw_view(stream, self._config, scan.codes.shape, self._spacing_mm)
+            key = ViewKey(self._seed, epoch, item, view, attempt)
+            draw = draw_for(key, self._config, scan.codes.shape, self._spacing_mm)
             if draw_stored(scan, draw, image, mask):
                 return
         raise no_usable_view(item, self._config)

@@ -1,7 +1,7 @@
 """What another scanner would have made of the same head: contrast, coil, slices, noise.
 
-`draw_scanner` draws the numbers; `scanned_box` applies them to the voxels of a crop, before these
-are stretched to a view.
+`draw_scanner` draws the numbers; `scanned_box` applies them to the voxels of a crop, after these
+are decoded and before they are stretched to a view.
 """
 
 from __future__ import annotations
@@ -112,6 +112,26 @@ def scanned_box(box: Box, scanner: ScannerDraw, start: Triple, full: Triple) -> 
         noisy = apply_noise(signal, scanner.noise_share, scanner.is_rician, scanner.noise_seed)
         signal = noisy.mul_(has_signal)
     return signal.mul_(mean)
+
+
+def scanned_volume(
+    image: Float[Tensor, "1 1 depth height width"],
+    scanner: ScannerDraw,
+    start: Triple,
+    size: Triple,
+) -> Float[Tensor, "1 1 depth height width"]:
+    """A new volume that holds what `scanned_box` makes of one box, and nothing defined elsewhere.
+
+    Args:
+        image: one volume; its lowest intensity is no signal.
+        scanner: the draw.
+        start, size: the box (z, y, x).
+    """
+    z, y, x = (slice(low, low + count) for low, count in zip(start, size, strict=True))
+    seen, full = torch.empty_like(image), image.shape[2:]
+    signal = image[0, 0, z, y, x] - image.amin()
+    seen[0, 0, z, y, x] = scanned_box(signal, scanner, start, (full[0], full[1], full[2]))
+    return seen
 
 
 def apply_contrast_curve(signal: Box, slopes: tuple[float, ...]) -> Box:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from neurofm.augment.draws import ViewDraw, draw_view
+from neurofm.augment.draws import ViewDraw, ViewKey, draw_for
 from neurofm.augment.geometry import crop_and_resize, rotate_in_plane
+from neurofm.augment.scanner import scanned_volume
 from neurofm.config.learning import ViewsConfig
 from neurofm.data.batch import Batch
 from neurofm.data.prepare import zscore_in_mask_
 from neurofm.errors import ScanError
-from neurofm.seeds import random_stream
 
 Images = Float[Tensor, "batch 1 depth height width"]
 Masks = Bool[Tensor, "batch 1 depth height width"]
@@ -27,7 +26,8 @@ def make_views(batch: Batch, config: ViewsConfig, seed: int, view: int, spacing_
     """One view of every scan of a batch, z-scored inside the mask as the view moved it.
 
     The draws depend on seed, epoch, participant and view number only. A view without brain, of one
-    intensity, or with a NaN is drawn again. Views that the batch brings are taken as they are.
+    intensity, or with a NaN is drawn again. Views that the batch brings are taken as they are; the
+    second view is of the batch's second scans where it brings some.
 
     Args:
         batch: intensities as they were packed, or views made beforehand.
@@ -41,15 +41,15 @@ def make_views(batch: Batch, config: ViewsConfig, seed: int, view: int, spacing_
     """
     if batch.views:
         return batch.views[view]
+    if view and batch.second is not None:
+        batch = batch.second
     _, _, depth, height, width = batch.images.shape
     images, masks = torch.empty_like(batch.images), torch.empty_like(batch.masks)
     pending = list(range(len(batch)))
     for attempt in range(config.max_redraws + 1):
         for chosen in _portions(pending, batch.images):
-            streams = [
-                view_stream(seed, batch.epoch, batch.items[i], view, attempt) for i in chosen
-            ]
-            draws = [draw_view(s, config, (depth, height, width), spacing_mm) for s in streams]
+            keys = [ViewKey(seed, batch.epoch, batch.items[i], view, attempt) for i in chosen]
+            draws = [draw_for(key, config, (depth, height, width), spacing_mm) for key in keys]
             place = _place(chosen)
             image, mask = apply_views(batch.images[place], batch.masks[place], draws)
             images[place], masks[place] = zscore_in_mask_(image, mask), mask
@@ -64,19 +64,15 @@ def apply_views(images: Images, masks: Masks, draws: Sequence[ViewDraw]) -> tupl
     """Carry out one draw for each volume; the inputs stay as they are, nothing is z-scored yet.
 
     Equal to MONAI's SpatialCrop, Resize, Flip, Rotate, ShiftIntensity and AdjustContrast in this
-    order, images trilinear and masks nearest (paper, section 4.2).
+    order, images trilinear and masks nearest (paper, section 4.2). Scanner augmentation, where
+    drawn, changes the crop's voxels before all that.
 
     Args:
         images: intensities.
         masks: inside the brain.
         draws: one for each volume of the batch.
     """
-    moved = [
-        crop_and_resize(
-            images[i : i + 1], masks[i : i + 1], draw.crop_start, draw.crop_size, draw.flip
-        )
-        for i, draw in enumerate(draws)
-    ]
+    moved = [_cropped(images[i : i + 1], masks[i : i + 1], draw) for i, draw in enumerate(draws)]
     images, masks = _joined([image for image, _ in moved]), _joined([mask for _, mask in moved])
     angles = {i: d.rotation_radians for i, d in enumerate(draws) if d.rotation_radians is not None}
     if angles:
@@ -110,11 +106,6 @@ def adjust_contrast_(images: Images, gammas: Sequence[float]) -> Images:
     return scaled.log2_().mul_(powers).exp2_().mul_(span).add_(lowest)
 
 
-def view_stream(seed: int, epoch: int, item: str, view: int, attempt: int) -> np.random.Generator:
-    """The random numbers of one view of one participant in one epoch; 0 is the first attempt."""
-    return random_stream("view", seed, epoch, item, view, attempt)
-
-
 def no_usable_view(item: str, config: ViewsConfig) -> ScanError:
     """What to raise where all draws of a scan gave no usable view."""
     return ScanError(
@@ -123,6 +114,12 @@ def no_usable_view(item: str, config: ViewsConfig) -> ScanError:
         item,
         "no-view",
     )
+
+
+def _cropped(image: Images, mask: Masks, draw: ViewDraw) -> tuple[Images, Masks]:
+    if draw.scanner is not None:
+        image = scanned_volume(image, draw.scanner, draw.crop_start, draw.crop_size)
+    return crop_and_resize(image, mask, draw.crop_start, draw.crop_size, draw.flip)
 
 
 def _portions(pending: list[int], images: Images) -> list[list[int]]:

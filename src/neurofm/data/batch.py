@@ -21,6 +21,8 @@ class Batch:
         epoch: the epoch the batch belongs to, from 0.
         views: views of the scans made beforehand, in their order; `images` and `masks` are then
             those of the first. Empty where views are still to be made.
+        second: other scans of the same participants, which the second view is made of; None where
+            both views are of the same scans.
     """
 
     images: Float[Tensor, "batch 1 depth height width"]
@@ -29,6 +31,7 @@ class Batch:
     items: tuple[str, ...]
     epoch: int
     views: tuple[Batch, ...] = ()
+    second: Batch | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -40,6 +43,7 @@ class Batch:
             images=self.images.to(device),
             masks=self.masks.to(device),
             views=tuple(view.to(device) for view in self.views),
+            second=None if self.second is None else self.second.to(device),
         )
 
 

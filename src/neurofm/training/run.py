@@ -91,7 +91,7 @@ class Run:
     ) -> None:
         self._recipe, self._store, self._folder = recipe, store, folder
         self._device, self._frame = device, frame
-        self._sampler = ParticipantSampler(frame, recipe.seed)
+        self._sampler = ParticipantSampler(frame, recipe.seed, recipe.views.epoch_of)
         self._steps_an_epoch = len(self._rows(epoch=0))
         self._objective = build_objective(recipe, store.spacing_mm).to(device)
         numerics = choose_numerics(recipe.training, device)
@@ -133,7 +133,9 @@ class Run:
         self, course: Course, stop: StopRequest, progress: Progress, watch: Watch
     ) -> None:
         training, seed = self._recipe.training, self._recipe.seed
-        feed = ViewFeed(self._store, self._recipe.views, seed, self._device)
+        views = self._recipe.views
+        second = self._sampler.second_row if views.positive == "second-scan" else None
+        feed = ViewFeed(self._store, views, seed, self._device, second_row=second)
         self._note = self._note or feed.note
         names = self._store.index["scan_id"].tolist()
         around = Surroundings(
