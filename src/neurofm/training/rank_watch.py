@@ -36,11 +36,12 @@ class _Other:
 
 
 class RankWatch:
-    """Watches all processes from a thread of its own, over a connection of its own.
+    """Watches all processes from threads of its own, over a connection of its own.
 
     Every process puts down, twice a second, how often it has moved on: to another part of a step
     or into an exchange with the others. All move in the same order, so where one stands still, the
-    others come to wait one move ahead of it. Clocks of different machines are never compared.
+    others come to wait one move ahead of it. Clocks of different machines are never compared. One
+    thread talks, and may have to wait for an answer for ever; the other one does not wait.
 
     Args:
         store: of the process group.
@@ -61,8 +62,10 @@ class RankWatch:
         self._words = 0
         self._ended, self._found = threading.Event(), threading.Event()
         self._cause, self._is_broken = "", False
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self._answered = time.monotonic()
+        self._talker = threading.Thread(target=self._talk, daemon=True)
+        self._talker.start()
+        threading.Thread(target=self._end_if_over, daemon=True).start()
 
     def at(self, step: int, doing: str) -> None:
         """This process has come to `doing` in a step."""
@@ -72,23 +75,25 @@ class RankWatch:
     def fail(self, cause: str) -> None:
         """Tell the others that this process ends, and why; the first cause told counts."""
         self.close()
-        with suppress(RuntimeError):  # nobody is left to tell
-            self._accuse(self._rank, f"failed: {cause}")
-            self._wait_for_readers()
+        if not self._talker.is_alive():
+            with suppress(RuntimeError):  # nobody is left to tell
+                self._accuse(self._rank, f"failed: {cause}")
+                self._wait_for_readers()
 
     def why_lost(self) -> str:
         """What ended the others, after an exchange with them has failed; ends the watch."""
         self._is_broken = True
         self._found.wait(3 * _SECONDS_OF_SILENCE)
         self.close()
-        with suppress(RuntimeError):
-            self._wait_for_readers()
+        if not self._talker.is_alive():
+            with suppress(RuntimeError):
+                self._wait_for_readers()
         return self._cause or f"the connection to another process broke; {_GO_ON}"
 
     def close(self) -> None:
         """Stop watching: all processes are about to leave in order."""
         self._ended.set()
-        self._thread.join()
+        self._talker.join(_SECONDS_TO_END)
 
     def _wait_for_readers(self) -> None:
         """Stay a little where the others still have to read the cause from this process."""
@@ -99,17 +104,28 @@ class RankWatch:
                 return
             time.sleep(0.1)
 
-    def _run(self) -> None:
+    def _talk(self) -> None:
         while not self._ended.wait(_SECONDS_BETWEEN_WORDS):
             try:
                 cause = self._look()
             except RuntimeError:
                 cause = f"process 0, or its machine, is gone; {_GO_ON}"
+            self._answered = time.monotonic()
             if cause:
                 self._cause = cause
                 self._found.set()
+                return
+
+    def _end_if_over(self) -> None:
+        while not self._ended.wait(_SECONDS_BETWEEN_WORDS):
+            silence = time.monotonic() - self._answered
+            if silence > self._timeout_seconds and not self._found.is_set():
+                place = f"process 0, where all meet, has not answered for {silence:.0f} s"
+                self._cause = f"{place}: stopped, or the network is down; {_GO_ON}"
+                self._found.set()
+            if self._found.is_set():
                 if not self._ended.wait(_SECONDS_TO_END):
-                    self._give_up(cause)
+                    self._give_up(self._cause)
                 return
 
     def _look(self) -> str:
