@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from neurofm.augment.effect_check import check_effects
 from neurofm.config.recipe import Recipe
 from neurofm.distributed import (
     JOIN_SECONDS,
@@ -24,6 +25,7 @@ from neurofm.files import only_writer
 from neurofm.progress import Progress, SilentProgress
 from neurofm.store.reader import Store
 from neurofm.training.memory import explained_memory
+from neurofm.training.onlookers import Onlookers
 from neurofm.training.precision import choose_numerics
 from neurofm.training.run import Pretrained, Run
 from neurofm.training.run_folder import claim_run, is_finished, other_numerics
@@ -44,8 +46,9 @@ class Manner:
         timeout_seconds: how long scans may take to come, and a process may keep others waiting.
         join_seconds: how long processes try to find each other.
         tell: given a line when a signal has come, from a thread, or when the precision asked for
-            is a slow one.
+            is a slow one or a transform of the views changes nothing.
         give_up: ends this process with a line, from a thread, when its own work is stuck.
+        onlookers: who looks at the run between its epochs.
     """
 
     keep: int = 2
@@ -53,6 +56,7 @@ class Manner:
     join_seconds: float = JOIN_SECONDS
     tell: Callable[[str], None] = lambda _: None
     give_up: Callable[[str], None] = lambda _: None
+    onlookers: Onlookers = Onlookers()
 
 
 _DEFAULT = Manner()
@@ -87,11 +91,12 @@ def pretrain(
     Raises:
         ConfigError: the store's spacing is not the recipe's.
         RunError: the folder is another run's, there are too few participants, no checkpoint is
-            whole, several steps in a row gave no finite loss, the memory or the disk is full, or
+            whole, several steps in a row gave no finite loss, the features have collapsed and
+            `health.stop_on_collapse` says so, the memory or the disk is full, or
             another process was lost.
         RunStoppedError: SIGTERM, SIGUSR1 or Ctrl-C came; call again to go on.
     """
-    frame = _seen_rows(recipe, store)
+    frame = seen_rows(recipe, store)
     with (
         process_group(device, how.join_seconds, how.timeout_seconds + _BEHIND_WATCH) as meeting,
         watched(meeting, how.timeout_seconds, how.give_up) as watch,
@@ -107,17 +112,20 @@ def pretrain(
             return Pretrained(recipe.training.epochs, 0, "this run is finished already")
         run = Run(recipe, store, folder, device=device, frame=frame)
         shown = progress if is_first() else _SILENT
-        return run.to_the_end(stop, shown, watch, how.keep)
+        return run.to_the_end(stop, shown, watch, how.keep, how.onlookers)
 
 
 def _warn(folder: Path, recipe: Recipe, device: torch.device, tell: Callable[[str], None]) -> None:
     slow = choose_numerics(recipe.training, device).warning
-    for warning in (slow, other_numerics(folder, recipe, device)):
+    effects = check_effects(recipe.views, recipe.store.spacing_mm)
+    vain = [effect.warning for effect in effects]
+    for warning in (slow, other_numerics(folder, recipe, device), *vain):
         if warning:
             tell(warning)
 
 
-def _seen_rows(recipe: Recipe, store: Store) -> pd.DataFrame:
+def seen_rows(recipe: Recipe, store: Store) -> pd.DataFrame:
+    """Rows of the store's index that pre-training may see; see `pretrain` for errors."""
     if store.spacing_mm != recipe.store.spacing_mm:
         raise ConfigError(
             f"the store's spacing is {store.spacing_mm:g} mm, the recipe's "
