@@ -17,6 +17,7 @@ _COMMANDS = {
     "quality": ("quality:quality", "Show pictures, numbers and verdicts of preprocessed scans."),
     "pack": ("pack:pack", "Pack preprocessed scans for fast reading, or verify a store."),
     "plan": ("plan:plan", "Say what of a recipe fits on a GPU, how, and how long it takes."),
+    "views": ("views:views", "Look at the views of a recipe before training with them."),
     "pretrain": ("pretrain:pretrain", "Pre-train an encoder on a store."),
     "evaluate": ("evaluate:evaluate", "Embed, probe and compare with baselines."),
     "report": ("report:report", "Rebuild tables, figures and the page from saved results."),
