@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from neurofm.config.knobs import Section, knob
 from neurofm.config.scanner import ScannerConfig
+from neurofm.errors import ConfigError
 
 Length = Annotated[float, Field(gt=0)]
 Exponent = Annotated[float, Field(gt=0)]
@@ -87,6 +88,16 @@ class EncoderConfig(Section):
     stem_stride: int = knob(
         1, "voxels", "Stride of the 7x7x7 stem (released model: 1).", ge=1, le=2
     )
+    norm: Literal["batch", "group"] = knob(
+        "batch", "-", "Batch norm over all processes (paper), or group norm: each sample by itself."
+    )
+    norm_groups: int = knob(8, "groups", "Of channels, for group norm; divides the widths.", ge=1)
+
+    @model_validator(mode="after")
+    def _groups_divide(self) -> EncoderConfig:
+        if self.norm == "group" and any(width % self.norm_groups for width in self.widths):
+            raise ValueError("norm_groups has to divide every width")
+        return self
 
 
 class SimCLRConfig(Section):
@@ -148,6 +159,29 @@ class TrainingConfig(Section):
     compile: bool = knob(
         False, "-", "Encoder through torch.compile: slow first step, other rounding."
     )
+    checkpoint_blocks: bool = knob(
+        False, "-", "Residual blocks keep their input only; backward computes again. Exact."
+    )
+    stream_stem: bool = knob(
+        False, "-", "The stem goes sample by sample and keeps its input only. Exact."
+    )
+    gradient_cache: int | None = knob(
+        None, "scans", "Encode so many at a time, keep projections only; group norm only.", ge=1
+    )
+    accumulate: int = knob(
+        1, "batches", "Only 1: a contrastive loss needs its whole batch at once.", ge=1
+    )
+
+    @field_validator("accumulate")
+    @classmethod
+    def _whole_batch(cls, value: int) -> int:
+        if value > 1:
+            raise ValueError(
+                "a contrastive loss compares all participants of a batch, so gradients added up "
+                "over smaller batches are those of a loss with fewer negatives; for a large batch "
+                "use training.checkpoint_blocks and training.stream_stem, or more processes"
+            )
+        return value
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> TrainingConfig:
@@ -156,6 +190,21 @@ class TrainingConfig(Section):
         if self.last_learning_rate > self.learning_rate:
             raise ValueError("last_learning_rate has to be at most learning_rate")
         return self
+
+
+def refuse_wrong_gradients(encoder: EncoderConfig, training: TrainingConfig) -> None:
+    """See that the ways chosen to save memory leave the gradient what it is.
+
+    Raises:
+        ConfigError: gradient caching with batch norm.
+    """
+    if training.gradient_cache is not None and encoder.norm == "batch":
+        raise ConfigError(
+            "batch norm would take its statistics from each part of the batch, which is another "
+            "loss with another gradient",
+            "use training.checkpoint_blocks and training.stream_stem, or encoder.norm=group",
+            "training.gradient_cache",
+        )
 
 
 class EvaluationConfig(Section):

@@ -17,6 +17,7 @@ from neurofm.config.learning import (
     SimCLRConfig,
     TrainingConfig,
     ViewsConfig,
+    refuse_wrong_gradients,
 )
 from neurofm.config.preparation import (
     PhantomConfig,
@@ -72,7 +73,9 @@ def load_recipe(reference: str | Path, overrides: tuple[str, ...] = ()) -> Recip
 
 def check_recipe(values: dict[str, Any], where: Path | str) -> Recipe:
     """Turn plain values into a `Recipe`, or raise one `ConfigError` line naming the first fault."""
-    return check_section(Recipe, values, where)
+    recipe = check_section(Recipe, values, where)
+    refuse_wrong_gradients(recipe.encoder, recipe.training)
+    return recipe
 
 
 def check_section(section: type[SectionT], values: dict[str, Any], where: Path | str) -> SectionT:

@@ -7,15 +7,23 @@ from typing import TypeVar
 
 import torch
 from monai.networks.nets.resnet import ResNet, ResNetBlock
-from torch import nn
+from torch import Tensor, nn
 
 from neurofm.config.learning import EncoderConfig
+from neurofm.models.batch_statistics import Norm, pieces
+from neurofm.models.checkpointed import checkpointed_block, checkpointed_rows
+from neurofm.models.footprint import Saving
+from neurofm.models.norms import replace_by_group_norm
+from neurofm.models.streamed_stem import streamed_stem
 from neurofm.seeds import seed_of
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
-def build_encoder(config: EncoderConfig, seed: int = 0) -> nn.Module:
+_NOTHING = Saving()
+
+
+def build_encoder(config: EncoderConfig, seed: int = 0, saving: Saving = _NOTHING) -> nn.Module:
     """A freshly initialised encoder: volumes (batch, 1, depth, height, width) to features.
 
     Basic blocks two by two in four stages, 7x7x7 stem, max pool, shortcuts of type B with a biased
@@ -23,13 +31,15 @@ def build_encoder(config: EncoderConfig, seed: int = 0) -> nn.Module:
     widths are those of the paper's released model.
 
     Args:
-        config: widths and the stem's stride.
+        config: widths, the stem's stride and the norm.
         seed: equal seeds give equal weights; torch's global random state stays as it is.
+        saving: what is computed twice in training to save memory. Names, weights and gradients
+            stay the same.
 
     Returns:
         a module in training mode with output (batch, features), features = `config.widths[-1]`.
     """
-    return build_with_seed(lambda: _resnet18(config), seed_of("encoder", seed))
+    return build_with_seed(lambda: _resnet18(config, saving), seed_of("encoder", seed))
 
 
 def build_with_seed(build: Callable[[], ModuleT], seed: int) -> ModuleT:
@@ -39,8 +49,45 @@ def build_with_seed(build: Callable[[], ModuleT], seed: int) -> ModuleT:
         return build()
 
 
-def _resnet18(config: EncoderConfig) -> nn.Module:
-    network: nn.Module = ResNet(
+class FrugalResNet(ResNet):  # type: ignore[misc] # MONAI has no types
+    """MONAI's ResNet with the same tensors, names and results, and less memory where asked to.
+
+    In evaluation, or without gradients, nothing is computed twice.
+    """
+
+    saving = _NOTHING
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (batch, features) of volumes (batch, 1, depth, height, width)."""
+        is_learning = torch.is_grad_enabled() and self.training
+        x = self._stem(x, self.saving.stem and is_learning)
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            for block in stage:
+                x = _through_block(block, x) if self.saving.blocks and is_learning else block(x)
+        features: Tensor = self.avgpool(x).flatten(1)
+        return features
+
+    def _stem(self, images: Tensor, is_streamed: bool) -> Tensor:
+        if is_streamed and isinstance(self.bn1, Norm):
+            return streamed_stem(images, self.conv1, self.bn1, self.maxpool)
+        if is_streamed:
+            return checkpointed_rows(self._plain_stem, images, 1)
+        return self._plain_stem(images)
+
+    def _plain_stem(self, images: Tensor) -> Tensor:
+        pooled: Tensor = self.maxpool(self.act(self.bn1(self.conv1(images))))
+        return pooled
+
+
+def _through_block(block: nn.Module, values: Tensor) -> Tensor:
+    if isinstance(block.bn1, Norm):
+        return checkpointed_block(block, values)
+    part = next(iter(pieces(len(values), values[0].numel())))
+    return checkpointed_rows(block, values, part.stop)
+
+
+def _resnet18(config: EncoderConfig, saving: Saving) -> nn.Module:
+    network = FrugalResNet(
         block=ResNetBlock,
         layers=[2, 2, 2, 2],
         block_inplanes=list(config.widths),
@@ -52,4 +99,7 @@ def _resnet18(config: EncoderConfig) -> nn.Module:
         feed_forward=False,
         bias_downsample=True,
     )
+    network.saving = saving
+    if config.norm == "group":
+        replace_by_group_norm(network, config.norm_groups)
     return network

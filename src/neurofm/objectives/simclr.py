@@ -9,6 +9,7 @@ from neurofm.augment.views import make_views
 from neurofm.config.learning import SimCLRConfig, ViewsConfig
 from neurofm.data.batch import Batch
 from neurofm.distributed import gather_with_gradient
+from neurofm.objectives.gradient_cache import encode_in_parts
 from neurofm.objectives.losses import Losses
 from neurofm.objectives.nt_xent import nt_xent
 from neurofm.objectives.representation import alignment, effective_rank, uniformity
@@ -24,6 +25,7 @@ class SimCLR(nn.Module):
         views: how views are drawn.
         seed: the recipe's seed; views depend on it, the epoch and the participant only.
         spacing_mm: voxel size of the volumes.
+        gradient_cache: scans encoded at a time (see `encode_in_parts`); None for all.
     """
 
     def __init__(
@@ -35,30 +37,35 @@ class SimCLR(nn.Module):
         views: ViewsConfig,
         seed: int,
         spacing_mm: float,
+        gradient_cache: int | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.projector = projector
         self._config, self._views = config, views
         self._seed, self._spacing_mm = seed, spacing_mm
+        self._rows_at_once = gradient_cache
 
     def forward(self, batch: Batch) -> Losses:
-        """The loss of one batch, each participant in it once.
+        """The loss of one batch; two scans of a participant in it do not repel each other.
 
         The two views pass through the encoder one after the other, as in the released model:
         batch norm sees the statistics of one view at a time, those of all processes together.
         """
-        if len(set(batch.items)) != len(batch):
-            raise ValueError("a batch holds a participant twice: its scans would repel each other")
         h1, z1 = self._project(batch, view=0)
         h2, z2 = self._project(batch, view=1)
-        loss = nt_xent(z1, z2, self._config.temperature)
+        loss = nt_xent(z1, z2, self._config.temperature, batch.items)
         return Losses(loss, {"nt_xent": loss.detach()}, _figures(h1, h2, z1, z2))
 
     def _project(self, batch: Batch, view: int) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
             drawn = make_views(batch, self._views, self._seed, view, self._spacing_mm)
-        features = self.encoder(drawn.images)
+        if self._rows_at_once is None or not torch.is_grad_enabled():
+            return self._encode(drawn.images)
+        return encode_in_parts(self._encode, drawn.images, self._rows_at_once)
+
+    def _encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.encoder(images)
         return features, self.projector(features)
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from neurofm.augment.feed import ViewFeed
+from neurofm.config.learning import refuse_wrong_gradients
 from neurofm.config.recipe import Recipe
 from neurofm.data.sampler import ParticipantSampler
 from neurofm.distributed import (
@@ -25,6 +26,7 @@ from neurofm.distributed import (
 from neurofm.errors import RunError
 from neurofm.models.batch_norm import synchronise_batch_norm
 from neurofm.models.encoder import build_encoder
+from neurofm.models.footprint import Saving
 from neurofm.models.projector import build_projector
 from neurofm.models.weights import refuse_other_names, save_weights
 from neurofm.objectives.simclr import SimCLR
@@ -194,11 +196,19 @@ class Run:
 
 def build_objective(recipe: Recipe, spacing_mm: float) -> SimCLR:
     """The recipe's objective with a freshly initialised encoder, in training mode."""
-    config = recipe.objective
-    encoder = build_encoder(recipe.encoder, recipe.seed)
+    config, training = recipe.objective, recipe.training
+    refuse_wrong_gradients(recipe.encoder, training)
+    saving = Saving(stem=training.stream_stem, blocks=training.checkpoint_blocks)
+    encoder = build_encoder(recipe.encoder, recipe.seed, saving)
     projector = build_projector(recipe.encoder.widths[-1], config.projection_size, recipe.seed)
     return SimCLR(
-        encoder, projector, config, views=recipe.views, seed=recipe.seed, spacing_mm=spacing_mm
+        encoder,
+        projector,
+        config,
+        views=recipe.views,
+        seed=recipe.seed,
+        spacing_mm=spacing_mm,
+        gradient_cache=training.gradient_cache,
     )
 
 
