@@ -14,9 +14,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from neurofm.augment.cpu_views import draw_stored
-from neurofm.augment.draws import ViewDraw, draw_view
+from neurofm.augment.draws import ViewDraw, ViewKey, draw_for, draw_view
+from neurofm.augment.scanner import draw_scanner
 from neurofm.augment.views import apply_views
 from neurofm.config.learning import ViewsConfig
+from neurofm.config.recipe import load_recipe
+from neurofm.config.scanner import ScannerConfig
 from neurofm.data.loader import StoredScan
 from neurofm.data.prepare import zscore_in_mask_
 from neurofm.seeds import random_stream
@@ -73,6 +76,28 @@ def test_a_compiled_view_equals_the_torch_path(name, small):
     assert np.array_equal(mask, theirs[1][0, 0].numpy())
     assert rms(image, theirs, mask) < 3e-5
     assert not image[~mask].any()
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_a_compiled_view_of_another_scanner_equals_the_torch_path(number, small):
+    config = load_recipe("simclr-anatomy").views
+    scan, decoded = stored_and_decoded(small)
+    draw = draw_for(ViewKey(0, number, "c/1", number % 2), config, SHAPE, 6.0)
+    always = ScannerConfig(
+        contrast_probability=1.0,
+        bias_field_probability=1.0,
+        resolution_probability=1.0,
+        noise_probability=1.0,
+        max_slice_mm=20.0,
+    )
+    draw = replace(draw, scanner=draw_scanner(random_stream("test", number), always, 6.0))
+    image, mask, usable = compiled(scan, draw)
+    theirs = apply_views(*decoded, [draw])
+    assert usable
+    assert np.array_equal(mask, theirs[1][0, 0].numpy())
+    assert rms(image, theirs, mask) < 1e-4
+    unchanged, _, _ = compiled(scan, replace(draw, scanner=None))
+    assert rms(unchanged, theirs, mask) > 0.01
 
 
 @pytest.mark.parametrize("seed", range(25))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,42 @@ def test_without_numba_torch_makes_the_same_views_and_a_note_says_so(store, monk
     assert scans.views == ()
     theirs = make_views(scans, VIEWS, 5, 1, 6.0)
     assert (make_views(ready, VIEWS, 5, 1, 6.0).images - theirs.images).abs().max() < 1e-3
+
+
+def other_scan(epoch: int, row: int) -> int:
+    """Rows 2k and 2k + 1 of the store are of one participant; row 4 stands alone."""
+    return row if row == 4 else row ^ 1
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_the_second_view_is_made_of_the_second_scan(compiled, store, monkeypatch):
+    if not compiled:
+        monkeypatch.setattr(feed_module, "find_spec", lambda _name: None)
+    feed = ViewFeed(store, VIEWS, 5, CPU, second_row=other_scan)
+    seconds = [[other_scan(0, row) for row in rows] for rows in PLAN]
+    batches = feed.batches(PLAN, 2)
+    both = [rows for pair in zip(PLAN, seconds, strict=True) for rows in pair]
+    plain = ScanLoader(store).batches(both, 2)
+    for rows, batch in zip(PLAN, batches, strict=True):
+        first, second = next(plain), next(plain)
+        assert batch.rows == tuple(rows)
+        assert batch.items == first.items == second.items
+        for view, scans in enumerate((first, second)):
+            ours = make_views(batch, VIEWS, 5, view, 6.0)
+            theirs = make_views(scans, VIEWS, 5, view, 6.0)
+            assert ours.rows == scans.rows
+            assert torch.equal(ours.masks, theirs.masks)
+            assert (ours.images - theirs.images).abs().max() < 1e-3
+
+
+def test_a_batch_moves_with_its_second_scans(store):
+    feed = ViewFeed(store, VIEWS, 5, CPU, second_row=other_scan)
+    (batch,) = feed.batches([[0, 2]], 0)
+    moved = batch.to("meta")
+    assert all(view.images.device.type == "meta" for view in moved.views)
+    with_second = replace(batch, views=(), second=batch).to("meta")
+    assert with_second.second is not None
+    assert with_second.second.images.device.type == "meta"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -104,8 +104,7 @@ def stretch_ratio(size: Boxes, shape: Triple) -> Numbers:
         shape: voxels of the volume (z, y, x).
     """
     shares = size / np.asarray(shape)
-    ratio: Numbers = shares.max(axis=-1) / shares.min(axis=-1)
-    return ratio
+    return np.asarray(shares.max(axis=-1) / shares.min(axis=-1))
 
 
 def overlap(start: Boxes, size: Boxes, other_start: Boxes, other_size: Boxes) -> Numbers:
@@ -113,8 +112,7 @@ def overlap(start: Boxes, size: Boxes, other_start: Boxes, other_size: Boxes) ->
     first = np.maximum(start, other_start)
     end = np.minimum(start + size, other_start + other_size)
     common = np.clip(end - first, 0, None).prod(axis=-1)
-    both: Numbers = common / (size.prod(axis=-1) + other_size.prod(axis=-1) - common)
-    return both
+    return np.asarray(common / (size.prod(axis=-1) + other_size.prod(axis=-1) - common))
 
 
 def brain_share(start: Boxes, size: Boxes, shape: Triple) -> Numbers:
@@ -134,8 +132,7 @@ def brain_share(start: Boxes, size: Boxes, shape: Triple) -> Numbers:
         upper = [bool(corner >> axis & 1) for axis in range(3)]
         z, y, x = (np.where(upper[axis], high[..., axis], low[..., axis]) for axis in range(3))
         inside += (1 if sum(upper) % 2 else -1) * table[z, y, x]
-    filled: Numbers = inside / (high - low).prod(axis=-1)
-    return filled
+    return np.asarray(inside / (high - low).prod(axis=-1))
 
 
 @lru_cache(maxsize=1)
