@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from neurofm.config.health import HealthConfig
 from neurofm.config.knobs import Section, knob
 from neurofm.config.learning import (
     EncoderConfig,
@@ -45,6 +46,7 @@ class Recipe(Section):
     encoder: EncoderConfig = EncoderConfig()
     objective: ObjectiveConfig = SimCLRConfig()
     training: TrainingConfig = TrainingConfig()
+    health: HealthConfig = HealthConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 
     def fingerprint(self) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from neurofm.config.learning import TrainingConfig
-from neurofm.distributed import barrier
+from neurofm.config.recipe import Recipe
+from neurofm.distributed import any_process, barrier
 from neurofm.errors import RunError
 from neurofm.files import write_json
 from neurofm.training.checkpoints import Checkpoint, save_checkpoint
 from neurofm.training.learner import Learner
+from neurofm.training.onlookers import Health
 from neurofm.training.position import Position
 from neurofm.training.run_log import Record, RunLog, epoch_record, read_log, record_of
 from neurofm.training.watchdog import Watch
@@ -25,9 +26,10 @@ class Course:
     Args:
         folder: the run's.
         learner: whose state the checkpoints hold.
-        config: how often a checkpoint is due, how many steps may fail in a row.
+        recipe: how often a checkpoint is due, how many steps may fail in a row, what ends the run.
         position: where the run goes on.
         log: open in the first process, None in the others.
+        health: of the run, in the process of the log.
         watch: told of each saving.
         keep: checkpoints that stay.
     """
@@ -36,50 +38,86 @@ class Course:
         self,
         folder: Path,
         learner: Learner,
-        config: TrainingConfig,
+        recipe: Recipe,
         *,
         position: Position,
         log: RunLog | None,
+        health: Health | None,
         watch: Watch,
         keep: int,
     ) -> None:
         self.position = position
-        self._folder, self._learner, self._config = folder, learner, config
+        self._folder, self._learner, self._config = folder, learner, recipe.training
+        self._health, self._stops_on_collapse = health, recipe.health.stop_on_collapse
         self._log, self._watch, self._keep = log, watch, keep
         self._saved = self._sound = position
         self._steps = _steps_of_epoch(folder, position) if log else []
+
+    def begin(self) -> None:
+        """Look at the run before it goes on.
+
+        Raises:
+            RunError: its features have collapsed, and that is to end it.
+        """
+        self._stop_if_collapsed()
+        self._watch.at(self.position.step, "looking at the features")
+        if self._health:
+            if not self.position.step:
+                self._health.between_epochs(self.position, self._learner.model_state())
+            self._health.show()
 
     def add(self, record: Record, is_last_of_epoch: bool) -> None:
         """Note a finished step, and save a checkpoint where one is due.
 
         Raises:
             RunError: too many steps in a row gave no finite loss or gradient; the checkpoint is of
-                the step before them, and `not_finite.json` lists their scans.
+                the step before them, and `not_finite.json` lists their scans. Or the features have
+                collapsed, and that is to end the run.
         """
         is_skipped = bool(record.skipped_steps)
         self.position = self.position.after_step(is_skipped)
         self._steps.append(record)
         if self._log:
             self._log.add(record)
+        if self._health:
+            self._health.after_step(record)
         if not is_skipped:
             self._sound = self.position
         elif self.position.skipped_in_a_row >= self._config.max_skipped_in_a_row:
             self._give_up()
+        self._stop_if_collapsed()
         if record.step % self._config.checkpoint_steps == 0 and not is_last_of_epoch:
             self.save()
 
     def end_epoch(self) -> None:
-        """Log the epoch's means and save."""
+        """Log the epoch's means, probe where that is due, and save."""
         if self._log:
             self._log.add(epoch_record(self._steps))
         self._steps = []
         self.position = self.position.after_epoch()
+        self._watch.at(self.position.step, "looking at the features")
+        if self._health:
+            self._health.between_epochs(self.position, self._learner.model_state())
         self.save()
+        if self._health:
+            self._health.show()
 
     def save(self) -> None:
         """Save a checkpoint of the position, unless the last one is of the same."""
         if self.position != self._saved:
             self._save(self.position)
+
+    def _stop_if_collapsed(self) -> None:
+        has_collapsed = self._health is not None and self._health.is_collapsed
+        if self._stops_on_collapse and any_process(has_collapsed, self._learner.device):
+            self.save()
+            barrier()
+            raise RunError(
+                f"the features have collapsed; saved as it was after step {self.position.step}",
+                "see run.html; lower the learning rate in another -o, or go on with "
+                "health.stop_on_collapse=false",
+                self._folder,
+            )
 
     def _save(self, position: Position) -> None:
         self._watch.at(position.step, "saving a checkpoint")

@@ -25,7 +25,7 @@ from neurofm.files import only_writer
 from neurofm.progress import Progress, SilentProgress
 from neurofm.store.reader import Store
 from neurofm.training.memory import explained_memory
-from neurofm.training.onlookers import Onlookers
+from neurofm.training.onlookers import NO_ONLOOKERS, Onlookers
 from neurofm.training.precision import choose_numerics
 from neurofm.training.run import Pretrained, Run
 from neurofm.training.run_folder import claim_run, is_finished, other_numerics
@@ -56,7 +56,7 @@ class Manner:
     join_seconds: float = JOIN_SECONDS
     tell: Callable[[str], None] = lambda _: None
     give_up: Callable[[str], None] = lambda _: None
-    onlookers: Onlookers = Onlookers()
+    onlookers: Onlookers = NO_ONLOOKERS
 
 
 _DEFAULT = Manner()

@@ -53,6 +53,11 @@ class Learner:
         self.objective, self.optimizer = objective, optimizer
         self._autocast = autocast
 
+    @property
+    def device(self) -> torch.device:
+        """Where the objective is."""
+        return next(self.objective.parameters()).device
+
     def model_state(self) -> dict[str, Tensor]:
         """The objective's tensors by name, without the wrapper of several processes."""
         module = self.objective

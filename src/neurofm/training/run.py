@@ -37,10 +37,11 @@ from neurofm.training.checkpoints import find_checkpoint
 from neurofm.training.course import Course
 from neurofm.training.epoch import Surroundings, run_epoch
 from neurofm.training.learner import Learner
+from neurofm.training.onlookers import Health, Onlookers
 from neurofm.training.optimisers import build_optimizer
 from neurofm.training.position import Position
 from neurofm.training.precision import apply_numerics, autocast, choose_numerics
-from neurofm.training.run_log import open_log
+from neurofm.training.run_log import RunLog, open_log
 from neurofm.training.schedules import learning_rate_at
 from neurofm.training.stopping import RunStoppedError, StopRequest
 from neurofm.training.watchdog import Watch
@@ -103,7 +104,12 @@ class Run:
         self._epochs_before = self._position.epoch
 
     def to_the_end(
-        self, stop: StopRequest, progress: Progress, watch: Watch, keep: int
+        self,
+        stop: StopRequest,
+        progress: Progress,
+        watch: Watch,
+        keep: int,
+        onlookers: Onlookers,
     ) -> Pretrained:
         """Do what is left and save the weights (see `pretrain` for arguments and errors)."""
         training = self._recipe.training
@@ -113,23 +119,34 @@ class Run:
         first_log = open_log(self._folder, self._position.step) if is_first() else nullcontext()
         try:
             with torch.random.fork_rng(self._gpus()), first_log as log:
+                health = self._health(log, onlookers) if log else None
                 course = Course(
                     self._folder,
                     self._learner,
-                    training,
+                    self._recipe,
                     position=self._position,
                     log=log,
+                    health=health,
                     watch=watch,
                     keep=keep,
                 )
+                course.begin()
                 self._run_epochs(course, stop, progress, watch)
         finally:
             progress.finish()
         if is_first():
             card = card_of_run(self._recipe, self._store, self._frame, self._device)
             save_weights(self._folder, self._learner.model_state(), card)
+            if health:
+                health.show()
         barrier()
         return Pretrained(self._epochs_before, course.position.skipped_steps, self._note)
+
+    def _health(self, log: RunLog, onlookers: Onlookers) -> Health:
+        make_probe, probe = onlookers.make_probe, None
+        if make_probe and self._recipe.health.probe_epochs:
+            probe = make_probe(self._recipe, self._store, self._frame, self._device)
+        return Health(self._folder, self._recipe, log, probe, onlookers)
 
     def _run_epochs(
         self, course: Course, stop: StopRequest, progress: Progress, watch: Watch

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, Protocol, runtime_checkable
 
 from torch.utils.tensorboard import SummaryWriter
 
@@ -19,9 +19,24 @@ LOG_FILE = "log.jsonl"
 _EVENTS = "tensorboard"
 
 
+@runtime_checkable
+class Line(Protocol):
+    """What the log takes in."""
+
+    @property
+    def step(self) -> int:
+        """Steps done so far in the whole run."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The line, with `kind` and `step`; no number in it is infinite or NaN."""
+
+    def scalars(self) -> Mapping[str, float]:
+        """What TensorBoard is given, by tag."""
+
+
 @dataclass(frozen=True)
 class Record:
-    """One line of the log.
+    """The line of a step or an epoch.
 
     Attributes:
         kind: "step", or "epoch" with means over the epoch's steps that counted.
@@ -58,9 +73,15 @@ class Record:
         line = {name: value for name, value in vars(self).items() if name != "figures"}
         if not self.skipped_scans:
             del line["skipped_scans"]
-        parts = {name: _finite_or_none(value) for name, value in self.parts.items()}
+        parts = {name: finite_or_none(value) for name, value in self.parts.items()}
         line |= dict(self.figures) | {"parts": parts}
-        return {name: _finite_or_none(value) for name, value in line.items()}
+        return {name: finite_or_none(value) for name, value in line.items()}
+
+    def scalars(self) -> Mapping[str, float]:
+        """Every number that is finite."""
+        values = self.as_json() | {"skipped_steps": float(self.skipped_steps)}
+        named = (values | values["parts"]).items()
+        return {f"{self.kind}/{name}": value for name, value in named if isinstance(value, float)}
 
 
 def record_of(line: Mapping[str, Any]) -> Record:
@@ -75,24 +96,22 @@ def record_of(line: Mapping[str, Any]) -> Record:
 
 
 class RunLog:
-    """Appends records; make one with `open_log`."""
+    """Appends lines; make one with `open_log`."""
 
     def __init__(self, lines: IO[str], events: SummaryWriter) -> None:
         self._lines, self._events = lines, events
 
-    def add(self, record: Record) -> None:
+    def add(self, line: Line) -> None:
         """Append one line and the same numbers as TensorBoard events.
 
         Raises:
             RunError: the disk is full.
         """
-        values = record.as_json()
         with explained_writing(Path(self._lines.name)):
-            self._lines.write(json.dumps(values, allow_nan=False) + "\n")
+            self._lines.write(json.dumps(line.as_json(), allow_nan=False) + "\n")
             self._lines.flush()
-            for name, value in (values | values["parts"]).items():
-                if isinstance(value, float):
-                    self._events.add_scalar(f"{record.kind}/{name}", value, record.step)
+            for tag, value in line.scalars().items():
+                self._events.add_scalar(tag, value, line.step)
 
     def secure(self) -> None:
         """Bring everything to the disk; done before a checkpoint says how far the log goes."""
@@ -111,7 +130,9 @@ def open_log(folder: Path, last_step: int) -> Iterator[RunLog]:
         last_step: the step the run goes on from; 0 begins a new log.
     """
     path = folder / LOG_FILE
-    kept = [json.dumps(line) + "\n" for line in read_log(folder) if line["step"] <= last_step]
+    # A run that begins anew also probes its untrained encoder, step 0, anew.
+    earlier = read_log(folder) if last_step else []
+    kept = [json.dumps(line) + "\n" for line in earlier if line["step"] <= last_step]
     write_text(path, "".join(kept))
     events = SummaryWriter(str(folder / _EVENTS), purge_step=last_step + 1)
     try:
@@ -165,5 +186,6 @@ def _none_to_nan(value: Any) -> Any:
     return math.nan if value is None else value
 
 
-def _finite_or_none(value: Any) -> Any:
+def finite_or_none(value: Any) -> Any:
+    """The value, or None in place of an infinite number or NaN, which JSON does not know."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
