@@ -36,11 +36,11 @@ def probe_tasks(
         RunError: no target has anything to predict.
     """
     progress = progress or SilentProgress()
-    tasks = [build_target(frame, name, config.folds) for name in _task_names(frame, config)]
+    tasks = [build_target(frame, name, config.folds) for name in task_names(frame, config.targets)]
     work = [
         (target, model)
         for target in tasks
-        if not _unusable(target, config.folds)
+        if not why_not_evaluated(target, config.folds)
         for model in [*encoders, *baselines(frame, target.task)]
     ]
     if not work:
@@ -62,13 +62,14 @@ def probe_tasks(
     )
 
 
-def _task_names(frame: pd.DataFrame, config: EvaluationConfig) -> list[str]:
+def task_names(frame: pd.DataFrame, targets: Sequence[str]) -> list[str]:
     """The targets, and the site wherever there is more than one."""
     sites = [SITE_TASK] if site_labels(frame).nunique() > 1 else []
-    return list(dict.fromkeys([*config.targets, *sites]))
+    return list(dict.fromkeys([*targets, *sites]))
 
 
-def _unusable(target: Target, folds: int) -> str:
+def why_not_evaluated(target: Target, folds: int) -> str:
+    """Why a task has no results, in plain words; empty where it has."""
     if target.num_participants < 2 * folds:
         return (
             f"not evaluated: {target.num_participants} participants are too few for {folds} folds"
@@ -79,7 +80,7 @@ def _unusable(target: Target, folds: int) -> str:
 
 
 def _task_record(target: Target, folds: int) -> TaskRecord:
-    unusable = _unusable(target, folds)
+    unusable = why_not_evaluated(target, folds)
     return TaskRecord(
         task=target.task,
         kind=target.kind,
