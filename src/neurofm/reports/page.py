@@ -11,10 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from neurofm.config.recipe import Recipe
-from neurofm.config.show import recipe_as_yaml
 from neurofm.errors import RunError
 from neurofm.evaluation.record import (
     COMPARISONS,
@@ -28,7 +25,9 @@ from neurofm.files import write_text
 from neurofm.models.comparable import require_comparable
 from neurofm.reports.embedding_map import Panel, embedding_map
 from neurofm.reports.figures import intervals_figure, loss_figure, task_figure
+from neurofm.reports.recipe_text import recipe_to_show
 from neurofm.reports.tables import TaskTable, as_csv, as_markdown, task_tables
+from neurofm.reports.templates import page_template
 from neurofm.reports.training_log import LossCurve, read_loss_curve
 
 
@@ -110,21 +109,14 @@ def _render(
     panels: tuple[Panel, ...],
     curve: LossCurve | None,
 ) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.j2").render(
+    return page_template("page.html.j2").render(
         record=record,
         sections=sections,
         panels=panels,
         skipped=_without_results(record, sections),
         curve=curve,
         loss=loss_figure(curve.epochs, curve.losses) if curve else "",
-        recipe=recipe_as_yaml(_without_paths(record.recipe), explained=False),
+        recipe=recipe_to_show(record.recipe),
     )
 
 
@@ -133,12 +125,6 @@ def _without_results(record: EvaluationRecord, sections: list[Section]) -> list[
     return [
         f"{task.task}: {'; '.join(task.notes)}" for task in record.tasks if task.task not in shown
     ]
-
-
-def _without_paths(recipe: Recipe) -> Recipe:
-    template = Path(recipe.preprocess.template).name
-    preprocess = recipe.preprocess.model_copy(update={"template": template})
-    return recipe.model_copy(update={"preprocess": preprocess})
 
 
 def _map(evaluation: Path, record: EvaluationRecord) -> tuple[Panel, ...]:

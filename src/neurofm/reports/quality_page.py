@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from neurofm.errors import RunError
 from neurofm.files import write_text
 from neurofm.preprocess.picture import thumbnail
@@ -19,6 +17,7 @@ from neurofm.reports.quality_numbers import Number, Standing
 from neurofm.reports.quality_strips import draw_strips, is_constant
 from neurofm.reports.quality_table import VERDICTS, CheckedScan, QualityTable, read_quality
 from neurofm.reports.quality_words import grid_in_words, steps_in_words
+from neurofm.reports.templates import page_template
 
 # Full pictures of this many scans are held by the page itself: some 10 MB.
 _MAX_EMBEDDED = 60
@@ -113,14 +112,7 @@ def write_quality_page(derivatives: Path, page: Path | None = None, ids: bool = 
 def _render(
     table: QualityTable, shown: list[Number], rows: list[Row], ids: bool, embedded: bool
 ) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("quality_page.html.j2").render(
+    return page_template("quality_page.html.j2").render(
         rows=rows,
         numbers=shown,
         constants=_constants(table),

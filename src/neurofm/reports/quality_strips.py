@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from html import escape
 
 from neurofm.reports.quality_numbers import Number
 from neurofm.reports.quality_table import VERDICTS, CheckedScan, QualityTable
+from neurofm.reports.ticks import round_ticks, tick_digits
 
 # In units of the drawing, which a page shows as pixels at most.
 _WIDTH, _EDGE = 360.0, 8.0
@@ -138,7 +138,7 @@ def _limits(number: Number, ends: tuple[float, float], height: float) -> str:
 
 def _axis(number: Number, ends: tuple[float, float], top: float) -> str:
     drawn = [f'<path class="axis" d="M0 {top:.1f}H{_WIDTH:g}"/>']
-    for tick in _ticks(*ends):
+    for tick in round_ticks(*ends):
         across = _across(tick, ends)
         drawn.append(f'<path class="axis" d="M{across:.1f} {top:.1f}v4"/>')
         text = replace(number, digits=_tick_digits(number, ends)).text(tick)
@@ -154,22 +154,7 @@ def _across(value: float, ends: tuple[float, float]) -> float:
     return _EDGE + share * (_WIDTH - 2 * _EDGE)
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Round values between the ends, three to six of them; the one value where ends are equal."""
-    if high <= low:
-        return [low]
-    step = _tick_step(low, high)
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [count * step for count in range(first, last + 1)]
-
-
-def _tick_step(low: float, high: float) -> float:
-    rough = (high - low) / 4
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next(power * part for part in (1, 2, 5, 10) if power * part >= rough * 0.999)
-
-
 def _tick_digits(number: Number, ends: tuple[float, float]) -> int:
     if ends[1] <= ends[0]:
         return number.digits
-    return max(0, -math.floor(math.log10(_tick_step(*ends)) + 1e-9))
+    return tick_digits(*ends)

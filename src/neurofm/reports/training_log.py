@@ -1,11 +1,19 @@
-"""The course of a pre-training, from `log.jsonl`: the mean loss of each epoch."""
+"""The course of a pre-training, from `log.jsonl`: steps, epochs, probes, alarms."""
 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[np.float64]
+
+_LOG_FILE = "log.jsonl"
 
 
 @dataclass(frozen=True)
@@ -16,14 +24,62 @@ class LossCurve:
     losses: tuple[float, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """One number a step of each kind; NaN where a step has none, as a skipped one."""
+
+    step: Values
+    loss: Values
+    learning_rate: Values
+    pairs_per_second: Values
+    data_wait_share: Values
+    alignment: Values
+    uniformity: Values
+    effective_rank: Values
+    gradient_norm: Values
+    skipped_steps: Values
+    seconds: Values
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeCurve:
+    """One task over the run; the first point may be the untrained encoder, step 0."""
+
+    task: str
+    metric: str
+    better: Literal["lower", "higher"]
+    participants: int
+    step: Values
+    value: Values
+    low: Values
+    high: Values
+    chance: Values
+
+
+@dataclass(frozen=True, eq=False)
+class RunCourse:
+    """All that the log tells.
+
+    Attributes:
+        steps: every finished step.
+        epochs: epochs finished.
+        steps_an_epoch: None before the first epoch's end.
+        probes: a curve a task.
+        alarms: what users were told, in plain words.
+    """
+
+    steps: Steps
+    epochs: int
+    steps_an_epoch: int | None
+    probes: tuple[ProbeCurve, ...]
+    alarms: tuple[str, ...]
+
+
 def read_loss_curve(run: Path) -> LossCurve | None:
     """The loss of each epoch of a run; None where there is no log, as for imported weights."""
-    path = run / "log.jsonl"
-    if not path.is_file():
-        return None
     rows = {
         row["epoch"]: row["loss"]
-        for row in _rows(path.read_text(encoding="utf-8"))
+        for row in _rows(run)
         if row.get("kind") == "epoch"
         and isinstance(row.get("epoch"), int)
         and isinstance(row.get("loss"), float)
@@ -33,9 +89,54 @@ def read_loss_curve(run: Path) -> LossCurve | None:
     return LossCurve(tuple(epoch + 1.0 for epoch in rows), tuple(rows.values()))
 
 
-def _rows(text: str) -> list[dict[str, Any]]:
+def read_course(run: Path) -> RunCourse:
+    """Everything in the log of a run; nothing at all where no step is finished."""
+    rows = _rows(run)
+    steps = [row for row in rows if row.get("kind") == "step"]
+    epochs = [row for row in rows if row.get("kind") == "epoch"]
+    last = epochs[-1] if epochs else {"epoch": -1, "step": 0}
+    finished = int(last["epoch"]) + 1
+    columns = {name: _column(steps, name) for name in Steps.__dataclass_fields__}
+    return RunCourse(
+        steps=Steps(**columns),
+        epochs=finished,
+        steps_an_epoch=int(last["step"]) // finished if finished else None,
+        probes=_probes([row for row in rows if row.get("kind") == "probe"]),
+        alarms=tuple(str(row["text"]) for row in rows if row.get("kind") == "alarm"),
+    )
+
+
+def has_log(folder: Path) -> bool:
+    """Whether the folder is that of a pre-training."""
+    return (folder / _LOG_FILE).is_file()
+
+
+def _probes(rows: list[dict[str, Any]]) -> tuple[ProbeCurve, ...]:
+    curves = []
+    for task in dict.fromkeys(row["task"] for row in rows):
+        of_task = [row for row in rows if row["task"] == task]
+        last = of_task[-1]
+        curves.append(
+            ProbeCurve(
+                task,
+                last["metric"],
+                last["better"],
+                last["participants"],
+                *(_column(of_task, name) for name in ("step", "value", "low", "high", "chance")),
+            )
+        )
+    return tuple(curves)
+
+
+def _column(rows: list[dict[str, Any]], name: str) -> Values:
+    values = [row.get(name) for row in rows]
+    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _rows(run: Path) -> list[dict[str, Any]]:
+    path = run / _LOG_FILE
     rows = []
-    for line in text.splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:
             row = json.loads(line)
         except ValueError:
