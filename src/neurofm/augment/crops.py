@@ -92,7 +92,9 @@ def within_limits(
     if config.min_overlap:
         fits &= overlap(start[:, 0], size[:, 0], start[:, 1], size[:, 1]) >= config.min_overlap
     if config.min_brain_fraction:
-        fits &= (brain_share(start, size, shape) >= config.min_brain_fraction).all(axis=1)
+        left = np.flatnonzero(fits)
+        share = brain_share(start[left], size[left], shape)
+        fits[left] = (share >= config.min_brain_fraction).all(axis=1)
     return fits
 
 

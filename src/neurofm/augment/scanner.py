@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import torch
@@ -141,10 +141,10 @@ def apply_contrast_curve(signal: Box, slopes: tuple[float, ...]) -> Box:
         signal: in units of the mean signal.
         slopes: of the pieces; the last one goes on.
     """
-    steep = torch.tensor(slopes, dtype=signal.dtype, device=signal.device)
-    heights = torch.cat([steep.new_zeros(1), steep.cumsum(0)[:-1] * _CURVE_STEP])
-    piece = (signal / _CURVE_STEP).long().clamp_(0, len(slopes) - 1)
-    return (signal - piece * _CURVE_STEP).mul_(steep[piece]).add_(heights[piece])
+    bent = signal * slopes[0]
+    for knot, (before, after) in enumerate(pairwise(slopes), start=1):
+        bent.add_((signal - knot * _CURVE_STEP).clamp_(min=0), alpha=after - before)
+    return bent
 
 
 def apply_bias_field(signal: Box, waves: tuple[float, ...], start: Triple, full: Triple) -> Box:
@@ -172,12 +172,15 @@ def apply_thick_slices(signal: Box, axis: int, thickness: float) -> Box:
         axis: 0, 1 or 2.
         thickness: voxels, 1 or more; rounded so that a whole number of slices fills the box.
     """
-    turned = signal.movedim(axis, -1)
-    count = turned.shape[-1]
-    lines = turned.reshape(1, -1, count)
-    slices = functional.interpolate(lines, size=max(1, round(count / thickness)), mode="area")
-    smooth = functional.interpolate(slices, size=count, mode="linear", align_corners=False)
-    return smooth.view(turned.shape).movedim(-1, axis).contiguous()
+    count = signal.shape[axis]
+    each = torch.eye(count, dtype=signal.dtype, device=signal.device)[None]
+    slices = functional.interpolate(each, size=max(1, round(count / thickness)), mode="area")
+    spread = functional.interpolate(slices, size=count, mode="linear", align_corners=False)[0]
+    if axis == 2:
+        return signal @ spread
+    if axis == 1:
+        return spread.T @ signal
+    return (spread.T @ signal.reshape(count, -1)).view(signal.shape)
 
 
 def apply_noise(signal: Box, share: float, is_rician: bool, seed: int) -> Box:
@@ -195,7 +198,8 @@ def apply_noise(signal: Box, share: float, is_rician: bool, seed: int) -> Box:
     if not is_rician:
         return noisy
     other = torch.randn(signal.shape, generator=generator, device=signal.device, dtype=signal.dtype)
-    return torch.hypot(noisy, other.mul_(share))
+    other.mul_(share)
+    return noisy.mul_(noisy).addcmul_(other, other).sqrt_()
 
 
 def _chances(config: ScannerConfig) -> tuple[float, float, float, float]:
