@@ -19,12 +19,16 @@ from neurofm.config import PreprocessConfig
 from neurofm.preprocess.ants_images import ants_module, ras_matrix, to_ants
 from neurofm.preprocess.bias_field import correct_bias
 from neurofm.preprocess.brain_extraction import find_brain
-from neurofm.preprocess.likeness import dice
+from neurofm.preprocess.itk_transform import itk_text
+from neurofm.preprocess.likeness import dice, likeness_of
 from neurofm.preprocess.pipeline import Prepared, prepare_scan
-from neurofm.preprocess.resampling import crop_around, cropped
-from neurofm.preprocess.template_space import coarse_template
+from neurofm.preprocess.resampling import coarsen, crop_around, cropped, resample
+from neurofm.preprocess.template_space import coarse_template, template_space
+from neurofm.volumes.grids import template_grid
 from neurofm.volumes.nifti import read_labels, read_volume
 from neurofm.volumes.volume import Volume
+
+Matrix = npt.NDArray[np.float64]
 
 # MUSE's numbers; all others above zero are grey matter.
 FLUID = (1, 46, 4, 11, 49, 50, 51, 52)
@@ -109,19 +113,47 @@ def _white(head: Head) -> npt.NDArray[np.bool_]:
     return np.asarray(moved > 0)
 
 
-def _registration(head: Head, corrected: Volume) -> tuple[float, float, float, float]:
-    """Degrees, and mm at the centre, on average and at most at the brain's surface."""
+def _registration(head: Head, corrected: Volume) -> tuple[float, ...]:
+    """Likeness by ours, by Rigid and by the better of Rigid's two results; distances from both.
+
+    Rigid descends from the centres of mass, and where it ends far from the template nothing is
+    learnt from the distance. So it is started from our result too, and the better result counts.
+    """
     stripped = Volume(corrected.array * head.mask.array, corrected.affine)
-    ants = ants_module()
+    template, ours = to_ants(coarse_template("nilearn", 1.0)), head.prepared.transform
     with tempfile.TemporaryDirectory() as folder:
-        found = ants.registration(
-            fixed=to_ants(coarse_template("nilearn", 1.0)),
-            moving=to_ants(stripped),
-            type_of_transform="Rigid",
-            outprefix=f"{folder}/slow-",
-        )
-        slow = np.linalg.inv(ras_matrix(ants.read_transform(found["fwdtransforms"][0])))
-    between = head.prepared.transform @ np.linalg.inv(slow)
+        start = Path(folder) / "ours.txt"
+        start.write_text(itk_text(ours))
+        slow = [_rigid(template, to_ants(stripped), each, folder) for each in (None, start)]
+    likeness = [_likeness(stripped, matrix) for matrix in (ours, *slow)]
+    better = slow[int(likeness[2] > likeness[1])]
+    distances = (*_distances(ours, slow[0]), *_distances(ours, better))
+    return likeness[0], likeness[1], max(likeness[1:]), *distances
+
+
+def _rigid(template: object, moving: object, start: Path | None, folder: str) -> Matrix:
+    ants = ants_module()
+    found = ants.registration(
+        fixed=template,
+        moving=moving,
+        type_of_transform="Rigid",
+        initial_transform=[str(start)] if start else None,
+        outprefix=f"{folder}/slow-",
+        random_seed=1,
+    )
+    (name,) = found["fwdtransforms"]
+    return np.asarray(np.linalg.inv(ras_matrix(ants.read_transform(name))))
+
+
+def _likeness(stripped: Volume, matrix: Matrix) -> float:
+    space = template_space("nilearn", 3.0)
+    image = np.maximum(resample(coarsen(stripped, 2.0), template_grid(3.0), matrix), 0)
+    return likeness_of(image, image > 0.1 * np.percentile(image[image > 0], 90), space).correlation
+
+
+def _distances(ours: Matrix, slow: Matrix) -> tuple[float, float, float, float]:
+    """Degrees, and mm at the centre, on average and at most at the brain's surface."""
+    between = ours @ np.linalg.inv(slow)
     turn = np.linalg.norm(Rotation.from_matrix(between[:3, :3]).as_rotvec())
     directions = np.random.default_rng(0).normal(size=(500, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -134,7 +166,9 @@ def _registration(head: Head, corrected: Volume) -> tuple[float, float, float, f
 def _named(values: npt.NDArray[np.float64]) -> str:
     names = (
         "correlation of log fields", "white-matter variation by N4", "by ours",
+        "likeness by ours", "by Rigid", "by the better of two Rigid",
         "degrees from Rigid", "mm at the centre", "mm at the surface", "at most",
+        "degrees from the better Rigid", "mm at the centre", "mm at the surface", "at most",
     )  # fmt: skip
     return ", ".join(f"{name} {value:.3f}" for name, value in zip(names, values, strict=True))
 
