@@ -102,7 +102,7 @@ class _Gradient:
     def finish(self) -> None:
         self._norm.finish()
 
-    def through(self, inputs: Volumes, values: Volumes, gradient: Volumes) -> Volumes:
+    def through(self, inputs: Volumes, values: Tensor, gradient: Tensor) -> Volumes:
         """The gradient of some rows' inputs, from that of the norm's output."""
         of_values = self._norm.of_input(gradient, self._statistics.normalise(values))
         return self._convolution.through(inputs, of_values)
@@ -131,7 +131,7 @@ class _Layers:
     def all(self) -> list[_Normed]:
         return [self.first, self.second] + ([self.shortcut] if self.shortcut else [])
 
-    def activate(self, inputs: Volumes, values: Volumes) -> Volumes:
+    def activate(self, inputs: Tensor, values: Volumes) -> Volumes:
         """The block's output for some rows, from its input and its second convolution's output."""
         shortcut = self.shortcut
         residual = inputs if shortcut is None else shortcut.normed(shortcut.convolution(inputs))

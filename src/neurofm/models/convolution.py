@@ -25,7 +25,7 @@ class Convolution:
     kernel: Tensor
     dtype: torch.dtype
 
-    def __call__(self, values: Volumes) -> Volumes:
+    def __call__(self, values: Volumes) -> Tensor:
         """The layer's output for some rows."""
         layer = self.layer
         bias = None if layer.bias is None else layer.bias.to(self.dtype)
@@ -51,11 +51,11 @@ class ConvolutionGradient:
         self.of_kernel = torch.zeros_like(convolution.kernel)
         self.of_bias = None if bias is None else torch.zeros_like(bias)
 
-    def add(self, values: Volumes, gradient: Volumes) -> None:
+    def add(self, values: Volumes, gradient: Tensor) -> None:
         """Add what some rows give to the gradient of kernel and bias."""
         self._backward(values, gradient, with_input=False)
 
-    def through(self, values: Volumes, gradient: Volumes) -> Volumes:
+    def through(self, values: Volumes, gradient: Tensor) -> Volumes:
         """As `add`, and return the gradient of the rows themselves."""
         passed = self._backward(values, gradient, with_input=True)
         assert passed is not None
@@ -92,7 +92,7 @@ def working_dtype(values: Tensor) -> torch.dtype:
     return values.dtype
 
 
-def room_for(piece: Volumes, rows: int) -> Volumes:
+def room_for(piece: Volumes, rows: int) -> Tensor:
     """An empty tensor of `rows` rows laid out as `piece` is."""
     channels_last = piece.is_contiguous(memory_format=torch.channels_last_3d)
     return torch.empty(
