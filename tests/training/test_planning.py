@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
-from neurofm.config.recipe import load_recipe
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from neurofm.config.recipe import Recipe, load_recipe
+from neurofm.models.encoder import build_encoder
 from neurofm.reports.plan_text import plan_lines
-from neurofm.training.planning import PAPER_BATCH, WAYS, Cards, Fit, best_fit, plan
+from neurofm.training.planning import (
+    CACHED_WAYS,
+    PAPER_BATCH,
+    WAYS,
+    Cards,
+    Fit,
+    Way,
+    best_fit,
+    plan,
+)
+from neurofm.volumes.grids import model_shape
 
 _PARTICIPANTS = 18_759
+_SMALL = ("store.spacing_mm=6", "encoder.widths=[8, 16, 16, 32]")
 
 
 def _fits(cards: Cards, *overrides: str) -> dict[str, Fit]:
@@ -49,9 +66,58 @@ def test_full_float32_is_slower_than_tf32_and_tf32_slower_than_bf16() -> None:
 
 
 def test_every_override_is_one_the_recipe_takes() -> None:
-    for way in WAYS:
-        recipe = load_recipe("simclr-paper", way.overrides)
+    for way in WAYS + CACHED_WAYS:
+        norm = "encoder.norm=group" if way.cached else "encoder.norm=batch"
+        recipe = load_recipe("simclr-paper", (norm, *way.overrides))
         assert recipe.training.precision == way.precision
+
+
+class _Operations(TorchDispatchMode):
+    """Counts as `FlopCounterMode` does; that one's hooks forbid a backward pass in another."""
+
+    total = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, arguments: Any = (), others: Any = None
+    ) -> Any:
+        result = function(*arguments, **(others or {}))
+        count = flop_registry.get(function.overloadpacket)
+        if count:
+            self.total += count(*arguments, **(others or {}), out_val=result)
+        return result
+
+
+def _counted(recipe: Recipe, way: Way) -> int:
+    """Operations of one view's step, computed so."""
+    encoder = build_encoder(recipe.encoder, saving=way.saving)
+    images = torch.randn(2, 1, *model_shape(recipe.store.spacing_mm))
+    with _Operations() as counter:
+        encoder(images).sum().backward()
+    return counter.total // 2
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_what_is_computed_twice_is_what_torch_counts(way: Way, norm: str) -> None:
+    recipe = load_recipe("simclr-paper", (f"encoder.norm={norm}", *_SMALL))
+    fits = {fit.way: fit for fit in plan(recipe, Cards(80.0), _PARTICIPANTS)}
+    assert fits[way].flops == pytest.approx(2 * _counted(recipe, way), rel=1e-6)
+
+
+def test_group_norm_allows_gradient_caching_and_batch_norm_does_not() -> None:
+    cached = {name for name in _fits(Cards(80.0), "encoder.norm=group") if "caching" in name}
+    assert len(cached) == 2
+    assert all(_fits(Cards(80.0), "encoder.norm=group")[name].fits_paper for name in cached)
+    assert not any("caching" in name for name in _fits(Cards(80.0)))
+    assert "is not offered" in _text(Cards(80.0))
+    assert "is not offered" not in _text(Cards(80.0), "encoder.norm=group")
+
+
+def test_the_papers_batch_needs_all_of_an_80_gb_card_and_less_of_a_140_gb_one() -> None:
+    small, large = (_fits(Cards(memory))["bf16, stem and blocks"] for memory in (80.0, 140.0))
+    assert 60 <= small.per_card < 72
+    assert 70 < small.needed_bytes / 2**30 < 80
+    assert large.fits_paper
 
 
 def test_the_quickest_way_that_fits_is_the_one_to_paste() -> None:

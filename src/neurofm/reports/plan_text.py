@@ -28,21 +28,26 @@ def plan_lines(recipe: Recipe, cards: Cards, participants: int, fits: list[Fit])
     yield ""
     yield from _advice(recipe, cards, fits)
     yield _paper_line(fits)
-    yield from _NO_CACHING
+    if recipe.encoder.norm == "batch":
+        yield from _NO_CACHING
     yield "All of this is arithmetic. To measure it: python benchmarks/gpu.py"
 
 
 def _table(recipe: Recipe, fits: list[Fit]) -> Iterator[str]:
-    batch = f"fits {recipe.training.batch_size}"
     shares = " / ".join(f"{100 * pace.utilisation:.0f}" for pace in fits[0].paces)
-    heads = ("GiB each", "one card", "largest", batch, f"hours at {shares} %")
-    yield f"{'way':34s}" + "".join(f"{head:>10s}" for head in heads[:4]) + f"  {heads[4]}"
+    batch_size = recipe.training.batch_size
+    heads = ("GiB each", f"GiB for {batch_size}", "one card", "largest", "fits")
+    yield (
+        f"{'way':27s}"
+        + "".join(f"{head:>{len(head) + 2}s}" for head in heads)
+        + f"  hours at {shares} %"
+    )
     for fit in fits:
         hours = " / ".join(_number(pace.hours) for pace in fit.paces)
-        yield (
-            f"{fit.way.name:34s}{fit.participant_bytes / _GIB:10.2f}{fit.per_card:10d}"
-            f"{fit.largest_batch:10d}{'yes' if fit.fits else 'no':>10s}  {hours}"
-        )
+        memory = (f"{fit.participant_bytes / _GIB:.2f}", f"{fit.needed_bytes / _GIB:.1f}")
+        cells = (*memory, fit.per_card, fit.largest_batch, "yes" if fit.fits else "no")
+        row = (f"{cell:>{len(head) + 2}}" for cell, head in zip(cells, heads, strict=True))
+        yield f"{fit.way.name:27s}" + "".join(row) + f"  {hours}"
 
 
 def _advice(recipe: Recipe, cards: Cards, fits: list[Fit]) -> Iterator[str]:

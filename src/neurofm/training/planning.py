@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
-from typing import Literal
 
-from neurofm.config.learning import TrainingConfig
 from neurofm.config.recipe import Recipe
 from neurofm.models.flops import convolutions, view_flops
 from neurofm.models.footprint import (
+    Precision,
     Saving,
     parameter_count,
     participant_bytes,
@@ -23,7 +23,9 @@ _GIB = 2**30
 _LIBRARIES = 2 * _GIB  # CUDA's context, cuDNN's workspaces
 _MARGIN = 0.08  # of the card: fragments between allocations, and what the arithmetic misses
 _OPTIMISER_BYTES = {"adam": 8, "adamw": 8, "lars": 4}  # a weight: float32 moments
-_STEM_PASSES = 3  # a streamed stem convolves so many times more, each as long as a forward pass
+_STEM_PASSES = 2  # a streamed stem with batch norm convolves so many times more than a plain one
+_SHORTCUT_PASSES = 4  # likewise the shortcut of a checkpointed block; its other layers once
+_MOST_PARTICIPANTS = 2**16
 _TF32_SPEED, _FLOAT32_SPEED = 1 / 2, 1 / 15  # of the bf16 peak on A100 and H100
 
 
@@ -51,12 +53,14 @@ class Way:
         overrides: of the recipe, to be pasted.
         precision: of the encoder.
         saving: what is computed twice.
+        cached: scans encoded at a time by gradient caching; None for all together.
     """
 
     name: str
     overrides: tuple[str, ...]
-    precision: Literal["float32", "bf16"]
+    precision: Precision
     saving: Saving
+    cached: int | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,8 @@ class Fit:
         largest_batch: over all cards.
         fits: the recipe's batch.
         fits_paper: the paper's batch of 72 on one card.
-        beyond_32_bits: some tensor of the recipe's batch has more than 2**31 numbers.
+        needed_bytes: of a card for the recipe's batch, without the margin.
+        beyond_32_bits: a convolution of the recipe's batch gives more than 2**31 numbers at once.
         flops: of a participant's step.
         paces: time, by utilisation.
     """
@@ -100,6 +105,7 @@ class Fit:
     largest_batch: int
     fits: bool
     fits_paper: bool
+    needed_bytes: int
     beyond_32_bits: bool
     flops: int
     paces: tuple[Pace, ...]
@@ -107,28 +113,20 @@ class Fit:
 
 _FLOAT32, _BF16 = "training.precision=float32", "training.precision=bf16"
 _STEM, _BLOCKS = "training.stream_stem=true", "training.checkpoint_blocks=true"
-_KNOWN_WAYS = (
+_CACHE = "training.gradient_cache=2"
+WAYS = (
     Way("float32", (_FLOAT32,), "float32", Saving()),
     Way("float32, streamed stem", (_FLOAT32, _STEM), "float32", Saving(stem=True)),
-    Way(
-        "float32, stem and blocks",
-        (_FLOAT32, _STEM, _BLOCKS),
-        "float32",
-        Saving(stem=True, blocks=True),
-    ),
+    Way("float32, stem and blocks", (_FLOAT32, _STEM, _BLOCKS), "float32", Saving(True, True)),
     Way("bf16", (_BF16,), "bf16", Saving()),
     Way("bf16, streamed stem", (_BF16, _STEM), "bf16", Saving(stem=True)),
     Way("bf16, checkpointed blocks", (_BF16, _BLOCKS), "bf16", Saving(blocks=True)),
-    Way("bf16, stem and blocks", (_BF16, _STEM, _BLOCKS), "bf16", Saving(stem=True, blocks=True)),
+    Way("bf16, stem and blocks", (_BF16, _STEM, _BLOCKS), "bf16", Saving(True, True)),
 )
-
-
-def _is_offered(override: str) -> bool:
-    """Whether a recipe of this version has the knob."""
-    return override.partition("=")[0].removeprefix("training.") in TrainingConfig.model_fields
-
-
-WAYS = tuple(way for way in _KNOWN_WAYS if all(map(_is_offered, way.overrides)))
+CACHED_WAYS = (
+    Way("float32, gradient caching", (_FLOAT32, _CACHE), "float32", Saving(), cached=2),
+    Way("bf16, gradient caching", (_BF16, _CACHE), "bf16", Saving(), cached=2),
+)
 
 
 def plan(recipe: Recipe, cards: Cards, participants: int) -> list[Fit]:
@@ -139,7 +137,8 @@ def plan(recipe: Recipe, cards: Cards, participants: int) -> list[Fit]:
         cards: what there is.
         participants: of an epoch.
     """
-    fits = [_fit(recipe, way, cards, participants) for way in WAYS]
+    ways = WAYS + (CACHED_WAYS if recipe.encoder.norm == "group" else ())
+    fits = [_fit(recipe, way, cards, participants) for way in ways]
     return sorted(fits, key=lambda each: each.paces[0].hours)
 
 
@@ -149,28 +148,45 @@ def best_fit(fits: list[Fit]) -> Fit | None:
 
 
 def _fit(recipe: Recipe, way: Way, cards: Cards, participants: int) -> Fit:
-    grid, batch = model_shape(recipe.store.spacing_mm), recipe.training.batch_size
-    view = view_footprint(recipe.encoder, grid, way.precision, way.saving)
+    batch, room = recipe.training.batch_size, cards.memory_gib * _GIB * (1 - _MARGIN)
     fixed = _fixed_bytes(recipe, way, cards)
-    each = 2 * view.kept + view.working + participant_bytes(grid)
-    room = cards.memory_gib * _GIB * (1 - _MARGIN) - fixed
-    per_card = max(0, int(room // each))
+    per_card = _most_participants(recipe, way, int(room) - fixed)
+    step = _step_bytes(recipe, way, per_card + 1) - _step_bytes(recipe, way, per_card)
     flops = _flops(recipe, way)
     share = math.ceil(batch / cards.count)
     return Fit(
         way=way,
         fixed_bytes=fixed,
-        participant_bytes=each,
+        participant_bytes=step,
         per_card=per_card,
         largest_batch=per_card * cards.count,
         fits=share <= per_card,
         fits_paper=per_card >= PAPER_BATCH,
-        beyond_32_bits=share * _largest_tensor(recipe, way) > 2**31,
+        needed_bytes=fixed + _step_bytes(recipe, way, share),
+        beyond_32_bits=_largest_tensor(recipe, way, share) > 2**31,
         flops=flops,
         paces=tuple(
             _pace(recipe, way, cards, participants, flops=flops, utilisation=each)
             for each in UTILISATIONS
         ),
+    )
+
+
+def _step_bytes(recipe: Recipe, way: Way, participants: int) -> int:
+    """Of activations and volumes on one card."""
+    grid = model_shape(recipe.store.spacing_mm)
+    network = view_footprint(recipe.encoder, grid, way.precision, way.saving)
+    volumes = participants * participant_bytes(grid)
+    if way.cached is None:
+        return network.step(participants) + volumes
+    views = participants * 2 * 4 * math.prod(grid)  # kept whole, in float32
+    return network.peak(min(participants, way.cached)) + views + volumes
+
+
+def _most_participants(recipe: Recipe, way: Way, room: int) -> int:
+    """The largest batch of one card whose step fits `room` bytes."""
+    return bisect_right(
+        range(1, _MOST_PARTICIPANTS), room, key=lambda count: _step_bytes(recipe, way, count)
     )
 
 
@@ -183,16 +199,25 @@ def _fixed_bytes(recipe: Recipe, way: Way, cards: Cards) -> int:
 
 
 def _flops(recipe: Recipe, way: Way) -> int:
-    view = view_flops(recipe.encoder, model_shape(recipe.store.spacing_mm))
-    again = _STEM_PASSES * view.stem if way.saving.stem else 0
-    again += view.blocks if way.saving.blocks else 0
+    grid = model_shape(recipe.store.spacing_mm)
+    view, is_batch_norm = view_flops(recipe.encoder, grid), recipe.encoder.norm == "batch"
+    again = 0
+    if way.saving.stem:
+        again += (_STEM_PASSES if is_batch_norm else 1) * view.stem
+    if way.saving.blocks:
+        shortcuts = sum(c.flops for c in convolutions(recipe.encoder, grid) if c.kernel == 1)
+        again += view.blocks + (_SHORTCUT_PASSES - 1) * shortcuts * is_batch_norm
+    if way.cached is not None:
+        again += view.stem + view.blocks
     return 2 * (view.step + again)
 
 
-def _largest_tensor(recipe: Recipe, way: Way) -> int:
-    found = convolutions(recipe.encoder, model_shape(recipe.store.spacing_mm))
-    kept = found[1:] if way.saving.stem else found
-    return max(each.channels_out * math.prod(each.grid) for each in kept)
+def _largest_tensor(recipe: Recipe, way: Way, participants: int) -> int:
+    """Numbers of the largest output of a convolution that takes its whole batch at once."""
+    stem, *others = convolutions(recipe.encoder, model_shape(recipe.store.spacing_mm))
+    whole = ([] if way.saving.stem else [stem]) + ([] if way.saving.blocks else others)
+    rows = min(participants, way.cached or participants)
+    return rows * max((each.channels_out * math.prod(each.grid) for each in whole), default=0)
 
 
 def _pace(
