@@ -82,11 +82,12 @@ def run_recipe(
 
 def _run_stages(course: _Course) -> Finished:
     from neurofm.evaluation.protocol import evaluate
+    from neurofm.reports.onlookers import ONLOOKERS
     from neurofm.reports.page import write_report
     from neurofm.store.packing import pack
     from neurofm.store.reader import open_store
     from neurofm.training.device import choose_device
-    from neurofm.training.fit import pretrain
+    from neurofm.training.fit import Manner, pretrain
 
     recipe, folder, progress = course.recipe, course.folder, course.progress
     stages = _Stages(folder / "stages.json")
@@ -98,7 +99,8 @@ def _run_stages(course: _Course) -> Finished:
         packed = pack(folder / "derivatives", folder / "store", recipe.store, progress)
     store = open_store(folder / "store")
     with stages.timed("pretrain"):
-        pretrain(recipe, store, folder / "run", choose_device("auto"), progress)
+        how = Manner(tell=course.tell, onlookers=ONLOOKERS)
+        pretrain(recipe, store, folder / "run", choose_device("auto"), progress, how=how)
     with stages.timed("evaluate"):
         evaluate(recipe, store, folder / "run", folder / "evaluation", progress=progress)
     with stages.timed("report"):

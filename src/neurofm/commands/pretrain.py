@@ -42,16 +42,16 @@ def pretrain(
         How long processes look for each other.
     """
     from neurofm.config.recipe import load_recipe
+    from neurofm.reports.onlookers import ONLOOKERS
     from neurofm.store.reader import open_store
-    from neurofm.training import fit
+    from neurofm.training import fit, stopping
     from neurofm.training.device import choose_device
-    from neurofm.training.stopping import RunStoppedError
 
-    how = fit.Manner(keep, timeout_seconds, join_seconds, say_at_once, end_at_once)
+    how = fit.Manner(keep, timeout_seconds, join_seconds, say_at_once, end_at_once, ONLOOKERS)
     chosen, place = load_recipe(recipe, overrides), choose_device(device)
     try:
         done = fit.pretrain(chosen, open_store(store), output, place, BarProgress(), how=how)
-    except RunStoppedError as stopped:
+    except stopping.RunStoppedError as stopped:
         say_at_once(str(stopped))
         return stopped.exit_status
     if not out.quiet:

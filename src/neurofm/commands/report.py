@@ -1,4 +1,4 @@
-"""`neurofm report`: rebuild the page and the tables from saved results."""
+"""`neurofm report`: rebuild the page of an evaluation, or of a pre-training, from saved results."""
 
 from __future__ import annotations
 
@@ -11,24 +11,29 @@ from neurofm.commands.console import out
 
 
 def report(
-    evaluation: Path,
+    folder: Path,
     *,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     run: Path | None = None,
 ) -> int:
-    """Write one self-contained HTML page and, beside it, results.md and results.csv.
+    """Write one self-contained HTML page; of an evaluation, also results.md and results.csv.
 
     Parameters
     ----------
-    evaluation
-        Folder of a finished neurofm evaluate.
+    folder
+        Of a finished neurofm evaluate, or of neurofm pretrain, under way or finished.
     output
-        The page; report.html in the evaluation's folder by default.
+        The page; in the folder by default, report.html or run.html.
     run
-        The pre-training run, for its loss curve.
+        The pre-training run of an evaluation, for its loss curve.
     """
     from neurofm.reports.page import write_report
+    from neurofm.reports.run_page import write_run_page
+    from neurofm.reports.training_log import has_log
 
-    page = write_report(evaluation, run, output or evaluation / "report.html")
+    if has_log(folder) and run is None:
+        page = write_run_page(folder, output)
+    else:
+        page = write_report(folder, run, output or folder / "report.html")
     out.print(f"Report: {page.resolve()}", markup=False, soft_wrap=True)
     return 0

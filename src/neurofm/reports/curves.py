@@ -35,7 +35,7 @@ class Curve:
 
     Attributes:
         title: what a reader who does not see it is told first.
-        x: rising.
+        x: rising, from 0 or more; the axis begins at 0.
         y: NaN where there is none.
         x_label: "epoch" or "step".
         low, high: a band around y; None draws the spread of the values that share a place.
@@ -60,13 +60,14 @@ class Curve:
 def draw_curve(curve: Curve) -> str:
     """The curve as an `<svg>` of classes line, band, dots, axis, grid, level, limit."""
     x, y, low, high = _thinned(curve)
-    across = _scale((float(x.min()), float(x.max())), _LEFT, _RIGHT)
+    span = (0.0, float(curve.x.max(initial=0.0)) or 1.0)
+    across = _scale(span, _LEFT, _RIGHT)
     ends = _ends(curve, y, low, high)
     down = _scale(ends, _BOTTOM, _TOP)
     return (
         f'<svg viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" '
         f'aria-label="{escape(_in_words(curve))}">'
-        f"{_y_axis(ends, down, curve.is_logarithmic)}{_x_axis(curve, x, across)}"
+        f"{_y_axis(ends, down, curve.is_logarithmic)}{_x_axis(curve.x_label, span, across)}"
         f'<svg x="0" y="{_TOP - 4:g}" width="{_WIDTH:g}" height="{_BOTTOM - _TOP + 8:g}" '
         f'viewBox="0 {_TOP - 4:g} {_WIDTH:g} {_BOTTOM - _TOP + 8:g}">'
         f"{_band(x, low, high, across, down)}{_line(x, y, across, down)}"
@@ -110,7 +111,7 @@ def _ends(curve: Curve, y: Values, low: Values, high: Values) -> tuple[float, fl
     least, most = min(wanted), max(wanted)
     if most > least:
         return least, most
-    return (least, least + 1.0) if curve.reaches_zero else (least - 0.5, least + 0.5)
+    return (least, least + 4.0) if curve.reaches_zero else (least - 0.5, least + 0.5)
 
 
 def _scale(ends: tuple[float, float], first: float, last: float) -> Callable[[float], float]:
@@ -175,16 +176,16 @@ def _y_axis(ends: tuple[float, float], down: Callable[[float], float], logarithm
     return "".join(drawn)
 
 
-def _x_axis(curve: Curve, x: Values, across: Callable[[float], float]) -> str:
+def _x_axis(label: str, span: tuple[float, float], across: Callable[[float], float]) -> str:
     drawn = [f'<path class="axis" d="M{_LEFT:g} {_BOTTOM:g}H{_RIGHT:g}"/>']
-    for value, text in _plain_ticks(float(x.min()), float(x.max())):
+    for value, text in _plain_ticks(*span):
         drawn.append(
             f'<path class="axis" d="M{across(value):.1f} {_BOTTOM:g}v4"/>'
             f'<text x="{across(value):.1f}" y="{_BOTTOM + 16:g}" text-anchor="middle">{text}</text>'
         )
     middle = (_LEFT + _RIGHT) / 2
-    label = f'<text x="{middle:g}" y="{_HEIGHT - 5:g}" text-anchor="middle">{curve.x_label}</text>'
-    return "".join(drawn) + label
+    named = f'<text x="{middle:g}" y="{_HEIGHT - 5:g}" text-anchor="middle">{label}</text>'
+    return "".join(drawn) + named
 
 
 def _plain_ticks(low: float, high: float) -> Sequence[tuple[float, str]]:

@@ -69,17 +69,6 @@ def learning_figures(course: RunCourse, recipe: Recipe) -> tuple[RunFigure, ...]
             "Level or slowly falling. Spikes that come again and again ask for a lower learning "
             "rate; towards 0 with a high loss, nothing is learnt any more.",
         ),
-        _figure(
-            course,
-            Curve(
-                "Skipped steps",
-                *_over(course, np.cumsum(np.nan_to_num(steps.skipped_steps))),
-                reaches_zero=True,
-            ),
-            "Stays at 0. Each is a step without a finite loss or gradient, whose scans are in the "
-            "log; nothing was learnt from it.",
-            adds_up=True,
-        ),
     )
 
 
@@ -119,7 +108,7 @@ def feature_figures(course: RunCourse, recipe: Recipe) -> tuple[RunFigure, ...]:
 
 
 def speed_figures(course: RunCourse) -> tuple[RunFigure, ...]:
-    """Pairs a second and the time lost waiting."""
+    """Pairs a second, the time lost waiting, and steps lost."""
     steps = course.steps
     return (
         _figure(
@@ -136,6 +125,17 @@ def speed_figures(course: RunCourse) -> tuple[RunFigure, ...]:
             ),
             "Near 0. Above 10 % the disk or the views hold the training up: a faster disk or more "
             "processor cores would make it faster.",
+        ),
+        _figure(
+            course,
+            Curve(
+                "Skipped steps",
+                *_over(course, np.cumsum(np.nan_to_num(steps.skipped_steps))),
+                reaches_zero=True,
+            ),
+            "Stays at 0. Each is a step without a finite loss or gradient, whose scans are in the "
+            "log; nothing was learnt from it.",
+            adds_up=True,
         ),
     )
 

@@ -56,12 +56,10 @@ class Onlookers:
     Attributes:
         make_probe: the probe of the objective's tensors by name, "encoder.*" among them.
         write_page: writes the page of a run folder.
-        tell: given the alarm, as one line.
     """
 
     make_probe: MakeProbe | None = None
     write_page: Callable[[Path], object] | None = None
-    tell: Callable[[str], None] = lambda _: None
 
 
 NO_ONLOOKERS = Onlookers()
@@ -101,7 +99,8 @@ class Health:
         recipe: of the run.
         log: where alarm and probe are written.
         probe: None for none.
-        onlookers: who is told, and who writes the page.
+        onlookers: who writes the page.
+        tell: given the alarm, once.
     """
 
     folder: Path
@@ -109,6 +108,7 @@ class Health:
     log: RunLog
     probe: Probe | None
     onlookers: Onlookers
+    tell: Callable[[str], None] = lambda _: None
 
     def __post_init__(self) -> None:
         self._alarm = CollapseAlarm(self.recipe.health, self.recipe.training.batch_size)
@@ -124,7 +124,7 @@ class Health:
         alarm = self._alarm.judge(record)
         if alarm:
             self.log.add(alarm)
-            self.onlookers.tell(f"Warning: {alarm.text}")
+            self.tell(f"Warning: {alarm.text}")
             self.show()
 
     def between_epochs(self, position: Position, state: Mapping[str, Tensor]) -> None:
