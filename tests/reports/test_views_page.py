@@ -95,6 +95,7 @@ def test_the_caption_tells_what_was_drawn(store: Store) -> None:
     assert (gamma is None) == ("gamma 1" not in words and "gamma 0" not in words)
 
 
+@pytest.mark.slow
 def test_phantoms_stand_in_for_a_store() -> None:
     pytest.importorskip("nilearn")
     batch = phantom_batch(recipe("simclr-anatomy"), 2)
