@@ -12,7 +12,7 @@ import pytest
 from neurofm.training.stopping import stop_requests
 
 _LONG_CALL = """
-import ctypes, sys
+import ctypes, sys, time
 from neurofm.training.stopping import stop_requests
 
 def tell(line):
@@ -24,6 +24,7 @@ with stop_requests(tell) as stop:
     libc = ctypes.CDLL(None)  # one call in C, as a backward pass is
     libc.poll(None, 0, 3000)
     libc.poll(None, 0, int(sys.argv[1]))
+    time.sleep(1)
     print("asked" if stop.is_set() else "not asked", stop.exit_status, flush=True)
 """
 
@@ -83,6 +84,6 @@ def test_a_ctrl_c_that_torchrun_hands_on_is_the_same_request() -> None:
     process = _busy(0)
     for _ in range(2):
         process.send_signal(signal.SIGINT)
-        time.sleep(0.1)
+        time.sleep(0.05)
     output, _ = process.communicate(timeout=20)
     assert (process.returncode, output) == (0, "asked 130\n")

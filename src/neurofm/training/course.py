@@ -51,7 +51,9 @@ class Course:
         self._health, self._stops_on_collapse = health, recipe.health.stop_on_collapse
         self._log, self._watch, self._keep = log, watch, keep
         self._saved = self._sound = position
-        self._steps = _steps_of_epoch(folder, position) if log else []
+        logged = _steps_up_to(folder, position.step) if log else []
+        self._steps = logged[len(logged) - position.step_in_epoch :]
+        self._skipped = logged[len(logged) - position.skipped_in_a_row :]
 
     def begin(self) -> None:
         """Look at the run before it goes on.
@@ -81,6 +83,7 @@ class Course:
             self._log.add(record)
         if self._health:
             self._health.after_step(record)
+        self._skipped = [*self._skipped, record] if is_skipped else []
         if not is_skipped:
             self._sound = self.position
         elif self.position.skipped_in_a_row >= self._config.max_skipped_in_a_row:
@@ -132,12 +135,11 @@ class Course:
 
     def _give_up(self) -> None:
         limit = self._config.max_skipped_in_a_row
-        steps = [step for step in self._steps[-limit:] if step.skipped_steps]
         if self._log:
-            write_json(self._folder / NOT_FINITE_FILE, [_as_json(step) for step in steps])
+            write_json(self._folder / NOT_FINITE_FILE, [_as_json(step) for step in self._skipped])
         self._save(self._sound)
         barrier()
-        names = [name for step in reversed(steps) for name in step.skipped_scans]
+        names = [name for step in reversed(self._skipped) for name in step.skipped_scans]
         shown = ", ".join(names[:_SHOWN_SCANS]) + (", ..." if len(names) > _SHOWN_SCANS else "")
         raise RunError(
             f"{limit} steps in a row gave no finite loss or gradient; the last saw {shown} (all of "
@@ -147,13 +149,10 @@ class Course:
         )
 
 
-def _steps_of_epoch(folder: Path, position: Position) -> list[Record]:
-    """The finished steps of the epoch under way, which an earlier call has logged."""
-    if not position.step_in_epoch:
-        return []
+def _steps_up_to(folder: Path, step: int) -> list[Record]:
+    """The steps that earlier calls have logged."""
     lines = [line for line in read_log(folder) if line["kind"] == "step"]
-    first = position.step - position.step_in_epoch + 1
-    return [record_of(line) for line in lines if first <= line["step"] <= position.step]
+    return [record_of(line) for line in lines if line["step"] <= step]
 
 
 def _as_json(record: Record) -> dict[str, object]:

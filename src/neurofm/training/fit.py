@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +12,6 @@ import torch
 from neurofm.augment.effect_check import check_effects
 from neurofm.config.recipe import Recipe
 from neurofm.distributed import (
-    JOIN_SECONDS,
-    TIMEOUT_SECONDS,
     barrier,
     is_first,
     process_group,
@@ -24,42 +21,20 @@ from neurofm.errors import ConfigError, RunError
 from neurofm.files import only_writer
 from neurofm.progress import Progress, SilentProgress
 from neurofm.store.reader import Store
+from neurofm.training.manner import Manner
 from neurofm.training.memory import explained_memory
-from neurofm.training.onlookers import NO_ONLOOKERS, Onlookers
 from neurofm.training.precision import choose_numerics
 from neurofm.training.run import Pretrained, Run
 from neurofm.training.run_folder import claim_run, is_finished, other_numerics
 from neurofm.training.stopping import stop_requests
 from neurofm.training.watching import watched
 
+__all__ = ["Manner", "Pretrained", "pretrain", "seen_rows"]
+
 _SEEN_SPLITS = ("pretrain", "train")
 _SILENT = SilentProgress()
-_BEHIND_WATCH = 60.0  # seconds: torch's own limit, should the watch not act
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How a run is carried out; nothing here changes a number.
-
-    Attributes:
-        keep: checkpoints that stay.
-        timeout_seconds: how long scans may take to come, and a process may keep others waiting.
-        join_seconds: how long processes try to find each other.
-        tell: given a line when a signal has come, from a thread, or when the precision asked for
-            is a slow one or a transform of the views changes nothing.
-        give_up: ends this process with a line, from a thread, when its own work is stuck.
-        onlookers: who looks at the run between its epochs.
-    """
-
-    keep: int = 2
-    timeout_seconds: float = TIMEOUT_SECONDS
-    join_seconds: float = JOIN_SECONDS
-    tell: Callable[[str], None] = lambda _: None
-    give_up: Callable[[str], None] = lambda _: None
-    onlookers: Onlookers = NO_ONLOOKERS
-
-
 _DEFAULT = Manner()
+_BEHIND_WATCH = 60.0  # seconds: torch's own limit, should the watch not act
 
 
 def pretrain(
@@ -112,7 +87,7 @@ def pretrain(
             return Pretrained(recipe.training.epochs, 0, "this run is finished already")
         run = Run(recipe, store, folder, device=device, frame=frame)
         shown = progress if is_first() else _SILENT
-        return run.to_the_end(stop, shown, watch, how.keep, how.onlookers)
+        return run.to_the_end(stop, shown, watch, how)
 
 
 def _warn(folder: Path, recipe: Recipe, device: torch.device, tell: Callable[[str], None]) -> None:

@@ -37,7 +37,8 @@ from neurofm.training.checkpoints import find_checkpoint
 from neurofm.training.course import Course
 from neurofm.training.epoch import Surroundings, run_epoch
 from neurofm.training.learner import Learner
-from neurofm.training.onlookers import Health, Onlookers
+from neurofm.training.manner import Manner
+from neurofm.training.onlookers import Health
 from neurofm.training.optimisers import build_optimizer
 from neurofm.training.position import Position
 from neurofm.training.precision import apply_numerics, autocast, choose_numerics
@@ -104,12 +105,7 @@ class Run:
         self._epochs_before = self._position.epoch
 
     def to_the_end(
-        self,
-        stop: StopRequest,
-        progress: Progress,
-        watch: Watch,
-        keep: int,
-        onlookers: Onlookers,
+        self, stop: StopRequest, progress: Progress, watch: Watch, how: Manner
     ) -> Pretrained:
         """Do what is left and save the weights (see `pretrain` for arguments and errors)."""
         training = self._recipe.training
@@ -119,7 +115,7 @@ class Run:
         first_log = open_log(self._folder, self._position.step) if is_first() else nullcontext()
         try:
             with torch.random.fork_rng(self._gpus()), first_log as log:
-                health = self._health(log, onlookers) if log else None
+                health = self._health(log, how) if log else None
                 course = Course(
                     self._folder,
                     self._learner,
@@ -128,10 +124,10 @@ class Run:
                     log=log,
                     health=health,
                     watch=watch,
-                    keep=keep,
+                    keep=how.keep,
                 )
                 course.begin()
-                self._run_epochs(course, stop, progress, watch)
+                self._run_epochs(course, self._feed(how.threads), stop, progress, watch)
         finally:
             progress.finish()
         if is_first():
@@ -142,20 +138,28 @@ class Run:
         barrier()
         return Pretrained(self._epochs_before, course.position.skipped_steps, self._note)
 
-    def _health(self, log: RunLog, onlookers: Onlookers) -> Health:
-        make_probe, probe = onlookers.make_probe, None
+    def _health(self, log: RunLog, how: Manner) -> Health:
+        make_probe, probe = how.onlookers.make_probe, None
         if make_probe and self._recipe.health.probe_epochs:
             probe = make_probe(self._recipe, self._store, self._frame, self._device)
-        return Health(self._folder, self._recipe, log, probe, onlookers)
+        return Health(self._folder, self._recipe, log, probe, how.onlookers, how.tell)
+
+    def _feed(self, threads: int | None) -> ViewFeed:
+        views, seed = self._recipe.views, self._recipe.seed
+        second = self._sampler.second_row if views.positive == "second-scan" else None
+        feed = ViewFeed(self._store, views, seed, self._device, threads=threads, second_row=second)
+        self._note = self._note or feed.note
+        return feed
 
     def _run_epochs(
-        self, course: Course, stop: StopRequest, progress: Progress, watch: Watch
+        self,
+        course: Course,
+        feed: ViewFeed,
+        stop: StopRequest,
+        progress: Progress,
+        watch: Watch,
     ) -> None:
-        training, seed = self._recipe.training, self._recipe.seed
-        views = self._recipe.views
-        second = self._sampler.second_row if views.positive == "second-scan" else None
-        feed = ViewFeed(self._store, views, seed, self._device, second_row=second)
-        self._note = self._note or feed.note
+        training = self._recipe.training
         names = self._store.index["scan_id"].tolist()
         around = Surroundings(
             self._device,

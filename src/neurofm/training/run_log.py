@@ -8,8 +8,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch.utils.tensorboard import SummaryWriter
 
@@ -98,7 +99,7 @@ def record_of(line: Mapping[str, Any]) -> Record:
 class RunLog:
     """Appends lines; make one with `open_log`."""
 
-    def __init__(self, lines: IO[str], events: SummaryWriter) -> None:
+    def __init__(self, lines: FileIO, events: SummaryWriter) -> None:
         self._lines, self._events = lines, events
 
     def add(self, line: Line) -> None:
@@ -107,16 +108,16 @@ class RunLog:
         Raises:
             RunError: the disk is full.
         """
-        with explained_writing(Path(self._lines.name)):
-            self._lines.write(json.dumps(line.as_json(), allow_nan=False) + "\n")
-            self._lines.flush()
+        data = (json.dumps(line.as_json(), allow_nan=False) + "\n").encode()
+        with explained_writing(Path(str(self._lines.name))):
+            while data:  # on a disk that is almost full, a part may be written without an error
+                data = data[self._lines.write(data) :]
             for tag, value in line.scalars().items():
                 self._events.add_scalar(tag, value, line.step)
 
     def secure(self) -> None:
         """Bring everything to the disk; done before a checkpoint says how far the log goes."""
-        with explained_writing(Path(self._lines.name)):
-            self._lines.flush()
+        with explained_writing(Path(str(self._lines.name))):
             os.fsync(self._lines.fileno())
             self._events.flush()
 
@@ -136,10 +137,12 @@ def open_log(folder: Path, last_step: int) -> Iterator[RunLog]:
     write_text(path, "".join(kept))
     events = SummaryWriter(str(folder / _EVENTS), purge_step=last_step + 1)
     try:
-        with path.open("a", encoding="utf-8") as lines:
+        # Unbuffered, or what a full disk refused would be tried again when the file is closed.
+        with path.open("ab", buffering=0) as lines:
             yield RunLog(lines, events)
     finally:
-        events.close()
+        with explained_writing(folder / _EVENTS):
+            events.close()
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
