@@ -6,6 +6,5 @@ from neurofm.evaluation.epoch_probe import epoch_probe
 from neurofm.reports.run_page import write_run_page
 from neurofm.training.onlookers import Onlookers
 
-
 # A probe where the index has labels, and `run.html`.
 ONLOOKERS = Onlookers(epoch_probe, write_run_page)
