@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,12 @@ from torch import Tensor
 from neurofm.objectives.nt_xent import nt_xent
 
 
-def _nt_xent_by_loops(z1: Tensor, z2: Tensor, temperature: float) -> float:
+def _nt_xent_by_loops(
+    z1: Tensor, z2: Tensor, temperature: float, items: Sequence[str] | None = None
+) -> float:
     views = [row.double() for row in z1] + [row.double() for row in z2]
     count = len(z1)
+    people = list(items or range(count)) * 2
 
     def similarity(i: int, j: int) -> float:
         a, b = views[i], views[j]
@@ -24,7 +28,8 @@ def _nt_xent_by_loops(z1: Tensor, z2: Tensor, temperature: float) -> float:
     total = 0.0
     for i in range(2 * count):
         partner = i + count if i < count else i - count
-        others = sum(math.exp(similarity(i, k)) for k in range(2 * count) if k != i)
+        choices = [k for k in range(2 * count) if k == partner or people[k] != people[i]]
+        others = sum(math.exp(similarity(i, k)) for k in choices)
         total += -math.log(math.exp(similarity(i, partner)) / others)
     return total / (2 * count)
 
@@ -40,6 +45,30 @@ def test_the_loss_equals_the_one_written_as_loops(count: int, temperature: float
     z1, z2 = _projections(1, count, 7), _projections(2, count, 7)
     expected = _nt_xent_by_loops(z1, z2, temperature)
     assert float(nt_xent(z1, z2, temperature)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_other_scans_of_the_same_participant_are_no_negatives() -> None:
+    z1, z2 = _projections(1, 6, 7), _projections(2, 6, 7)
+    items = ("x/1", "x/2", "x/1", "y/1", "x/2", "x/1")
+    expected = _nt_xent_by_loops(z1, z2, 0.5, items)
+    assert float(nt_xent(z1, z2, 0.5, items)) == pytest.approx(expected, rel=1e-5)
+    assert expected < 0.95 * _nt_xent_by_loops(z1, z2, 0.5)
+
+
+def test_a_batch_of_one_participants_scans_has_nothing_to_lose() -> None:
+    z1, z2 = _projections(1, 3, 7), _projections(2, 3, 7)
+    assert float(nt_xent(z1, z2, 0.5, ("a", "a", "a"))) == 0.0
+
+
+def test_naming_different_participants_changes_no_bit() -> None:
+    z1, z2 = _projections(1, 6, 7), _projections(2, 6, 7)
+    assert torch.equal(nt_xent(z1, z2, 0.5, tuple("abcdef")), nt_xent(z1, z2, 0.5))
+
+
+def test_float64_stays_float64() -> None:
+    z1, z2 = _projections(1, 5, 7).double(), _projections(2, 5, 7).double()
+    expected = _nt_xent_by_loops(z1, z2, 0.1)
+    assert float(nt_xent(z1, z2, 0.1)) == pytest.approx(expected, rel=1e-13)
 
 
 def test_two_participants_at_right_angles_give_the_loss_worked_by_hand() -> None:
