@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -148,13 +149,24 @@ def process_group(
 
 
 def _meet(join_seconds: float) -> tuple[TCPStore, int, int]:
-    try:
-        store, this_rank, world = next(
-            rendezvous("env://", timeout=timedelta(seconds=join_seconds))
-        )
-    except (RuntimeError, ValueError) as error:
-        raise _not_joined(error) from None
-    return store, this_rank, world
+    """Find the others, in a thread: where another program has the port, torch waits for ever."""
+    found: list[tuple[TCPStore, int, int]] = []
+    errors: list[Exception] = []
+
+    def look() -> None:
+        try:
+            found.append(next(rendezvous("env://", timeout=timedelta(seconds=join_seconds))))
+        except (RuntimeError, ValueError) as error:
+            errors.append(error)
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    patience = 2 * join_seconds + 4  # torch's own limit is almost twice join_seconds
+    looking.join(patience)
+    if not found:
+        error = errors[0] if errors else TimeoutError(f"no answer within {patience:g} s")
+        raise _not_joined(error)
+    return found[0]
 
 
 def _not_joined(error: Exception) -> RunError:

@@ -37,7 +37,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     fault, seconds = sys.argv[1], float(sys.argv[2])
     store = open_store(Path("store"))
-    if fault and os.environ.get("RANK", "0") == "1":
+    if os.environ.get("RANK") == "1" or "alone" in sys.argv:
         store.__class__ = _BadDisk
         store.fault = fault
     how = Manner(timeout_seconds=seconds, join_seconds=5, tell=say_at_once, give_up=end_at_once)
