@@ -76,6 +76,7 @@ def test_equal_ids_of_two_cohorts_are_two_participants():
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 6])
 def test_any_number_of_processes_sees_the_same_batches(world_size):
+    """Cases P12 and P13."""
     sampler = ParticipantSampler(index_of(40), 0)
     whole = sampler.batches(2, 12)
     parts = [sampler.batches(2, 12, world_size, rank) for rank in range(world_size)]

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import neurofm
 from neurofm.config.learning import EncoderConfig
 from neurofm.errors import WeightsError
+from neurofm.files import sha256_of
 from neurofm.models.card import CARD_FORMAT, Card
 from neurofm.models.encoder import build_encoder
 from neurofm.models.weights import WEIGHTS_FILE, load_encoder, load_weights, save_weights
@@ -50,6 +52,7 @@ def test_the_card_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_weights_with_nan_are_refused_and_leave_nothing(tmp_path: Path) -> None:
+    """Case 101."""
     state = _state()
     state["encoder.conv1.weight"] = state["encoder.conv1.weight"] * float("nan")
     with pytest.raises(WeightsError, match=r"1 tensors hold NaN or Inf \(encoder.conv1.weight\)"):
@@ -58,6 +61,7 @@ def test_weights_with_nan_are_refused_and_leave_nothing(tmp_path: Path) -> None:
 
 
 def test_one_flipped_bit_is_refused(tmp_path: Path) -> None:
+    """Case 98."""
     _save(tmp_path)
     data = bytearray((tmp_path / WEIGHTS_FILE).read_bytes())
     data[len(data) // 2] ^= 1
@@ -66,7 +70,39 @@ def test_one_flipped_bit_is_refused(tmp_path: Path) -> None:
         load_encoder(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "content", [b"", None, b"<!DOCTYPE html><html>", b"version https://git-lfs.github.com/spec/v1"]
+)
+def test_cut_off_or_replaced_weights_are_refused(tmp_path: Path, content: bytes | None) -> None:
+    """Case 97; None stands for half of the file."""
+    _save(tmp_path)
+    path = tmp_path / WEIGHTS_FILE
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    with pytest.raises(WeightsError, match=r"is damaged.*copy the folder again"):
+        load_encoder(tmp_path)
+
+
+def test_weights_with_nan_are_refused_when_they_are_loaded(tmp_path: Path) -> None:
+    """Case 101."""
+    _save(tmp_path)
+    state = _state()
+    state["encoder.conv1.weight"] = state["encoder.conv1.weight"] * float("nan")
+    save_file(state, tmp_path / WEIGHTS_FILE)
+    _edit_card(tmp_path, weights_sha256=sha256_of(tmp_path / WEIGHTS_FILE))
+    with pytest.raises(WeightsError, match="1 tensors hold NaN or Inf"):
+        load_encoder(tmp_path)
+
+
+def test_weights_of_another_model_altogether_are_refused(tmp_path: Path) -> None:
+    """Case 100."""
+    _save(tmp_path, {"encoder.patch_embed.weight": torch.ones(3)})
+    with pytest.raises(WeightsError, match=r"missing .*1 unexpected \(patch_embed.weight\)"):
+        load_encoder(tmp_path)
+
+
 def test_a_newer_format_asks_for_an_upgrade(tmp_path: Path) -> None:
+    """Case 102."""
     _save(tmp_path)
     _edit_card(tmp_path, format_version=CARD_FORMAT + 1, something_new=1)
     with pytest.raises(WeightsError, match="upgrade"):
@@ -74,6 +110,7 @@ def test_a_newer_format_asks_for_an_upgrade(tmp_path: Path) -> None:
 
 
 def test_missing_and_unexpected_names_are_counted_and_listed(tmp_path: Path) -> None:
+    """Case 100."""
     state = _state()
     state["encoder.extra.weight"] = state.pop("encoder.bn1.bias")
     _save(tmp_path, state)

@@ -23,7 +23,7 @@ name: two-processes
 store: {spacing_mm: 6}
 encoder: {widths: [4, 8, 8, 16]}
 objective: {projection_size: 8}
-training: {epochs: 1, batch_size: 4}
+training: {epochs: 2, batch_size: 4}
 """
 
 
@@ -36,25 +36,31 @@ def _places() -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def runs(fake: SimpleNamespace, tmp_path: Path) -> Path:
+def place(fake: SimpleNamespace, tmp_path: Path) -> Path:
     pack(fake.write(tmp_path / "derivatives", 16), tmp_path / "store", StoreConfig(spacing_mm=6.0))
     (tmp_path / "recipe.yaml").write_text(_RECIPE)
-    workers = [
-        subprocess.Popen(
-            [sys.executable, _WORKER, "recipe.yaml", "store", folder],
-            env=os.environ | place,
-            cwd=tmp_path,
-        )
-        for folder, places in (("one", [{}]), ("two", _places()))
-        for place in places
-    ]
-    assert [worker.wait(timeout=120) for worker in workers] == [0, 0, 0]
     return tmp_path
 
 
+def _run(place: Path, folder: str, processes: int, steps: str = "all") -> None:
+    """One call of a run, to its end or until it is asked to stop after so many steps."""
+    workers = [
+        subprocess.Popen(
+            [sys.executable, _WORKER, "recipe.yaml", "store", folder, steps],
+            env=os.environ | each,
+            cwd=place,
+        )
+        for each in ([{}] if processes == 1 else _places())
+    ]
+    status = 0 if steps == "all" else 75
+    assert [worker.wait(timeout=120) for worker in workers] == [status] * processes
+
+
 @pytest.mark.slow
-def test_two_processes_give_the_run_of_one(runs: Path) -> None:
-    one, two = (read_log(runs / name) for name in ("one", "two"))
+def test_two_processes_give_the_run_of_one(place: Path) -> None:
+    for processes, folder in enumerate(("one", "two"), start=1):
+        _run(place, folder, processes)
+    one, two = (read_log(place / name) for name in ("one", "two"))
     assert [(row["kind"], row["step"]) for row in one] == [
         (row["kind"], row["step"]) for row in two
     ]
@@ -63,7 +69,22 @@ def test_two_processes_give_the_run_of_one(runs: Path) -> None:
     # Later steps carry rounding on: batch norm over few voxels and Adam's division enlarge it.
     assert two[0]["gradient_norm"] == pytest.approx(one[0]["gradient_norm"], rel=2e-3)
     assert two[1]["loss"] == pytest.approx(one[1]["loss"], rel=2e-3)
-    states = [load_weights(runs / name).state for name in ("one", "two")]
+    states = [load_weights(place / name).state for name in ("one", "two")]
     assert list(states[0]) == list(states[1])
     for name in states[0]:
         torch.testing.assert_close(states[1][name], states[0][name], rtol=1e-2, atol=1.3e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("first", "then"), [(1, 2), (2, 1)])
+def test_a_run_goes_on_with_another_number_of_processes(place: Path, first: int, then: int) -> None:
+    """Cases P13 and 103: stopped inside an epoch, so the same scans have to come next."""
+    _run(place, "one", 1)
+    _run(place, "mixed", first, steps="1")
+    _run(place, "mixed", then)
+    expected, mixed = (read_log(place / name) for name in ("one", "mixed"))
+    assert [(row["kind"], row["step"]) for row in mixed] == [
+        (row["kind"], row["step"]) for row in expected
+    ]
+    for row, other in zip(mixed, expected, strict=True):
+        assert row["loss"] == pytest.approx(other["loss"], rel=1e-2)

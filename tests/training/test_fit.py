@@ -136,6 +136,7 @@ def test_a_finished_run_says_so_and_changes_nothing(
 def test_a_folder_of_another_recipe_is_refused_with_the_keys_that_differ(
     recipe: Recipe, store: Store, tmp_path: Path
 ) -> None:
+    """Case 96."""
     pretrain(recipe, store, tmp_path / "run", _CPU)
     other = _changed(recipe, epochs=4, learning_rate=0.01)
     message = (

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from neurofm.distributed import JOIN_SECONDS, TIMEOUT_SECONDS
+from neurofm.errors import ConfigError
 from neurofm.training.onlookers import NO_ONLOOKERS, Onlookers
 
 
@@ -22,6 +23,9 @@ class Manner:
         give_up: ends this process with a line, from a thread, when its own work is stuck.
         onlookers: who looks at the run between its epochs.
         threads: that read scans and make views; None chooses by the processors.
+
+    Raises:
+        ConfigError: no checkpoint is to stay, or no time is given.
     """
 
     keep: int = 2
@@ -31,3 +35,9 @@ class Manner:
     give_up: Callable[[str], None] = lambda _: None
     onlookers: Onlookers = NO_ONLOOKERS
     threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.keep < 1:
+            raise ConfigError("at least one checkpoint has to stay", "", f"--keep {self.keep}")
+        if self.timeout_seconds <= 0 or self.join_seconds <= 0:
+            raise ConfigError("has to be above 0", "", "--timeout-seconds or --join-seconds")
