@@ -32,6 +32,7 @@ from gpu_steps import (
     largest_batch,
     measure_step,
     now,
+    planned_bytes,
     release_memory,
     time_split,
 )
@@ -105,7 +106,7 @@ def main() -> int:
 def _report_checks(report: Report, stage: Stage) -> list[Check]:
     report.say("\nDoes it compute the same?")
     checks = []
-    for check in all_checks(stage, list(SAVING)):
+    for check in all_checks(stage):
         report.say(f"  {check.name:74s} {check.difference:9.2g}  {check.verdict}")
         checks.append(check)
     return checks
@@ -116,7 +117,7 @@ def _report_steps(
 ) -> dict[str, dict[str, object]]:
     """Time and memory of every option, from two small batches each."""
     report.say(f"\nOne step at {'x'.join(map(str, stage.grid))}, views included, reading left out")
-    heads = ("participants", "s/participant", "TFLOP/s", "peak GiB", "GiB/participant")
+    heads = ("participants", "s/participant", "TFLOP/s", "peak GiB", "planned GiB")
     report.say(f"  {'':32s}" + "".join(f"{head:>17s}" for head in heads))
     found: dict[str, dict[str, object]] = {}
     for option in PLAIN + SAVING + (() if quick else FURTHER):
@@ -141,12 +142,14 @@ def _option_row(stage: Stage, option: Option, deadline: float) -> dict[str, obje
     larger = first if isinstance(second, str) else second
     slope = (larger.peak_bytes - first.peak_bytes) / small / _GIB if larger is not first else None
     each = larger.seconds / larger.participants
-    flops = 2 * view_flops(option.recipe(stage, small).encoder, stage.grid).step
+    recipe = option.recipe(stage, small)
+    flops = 2 * view_flops(recipe.encoder, stage.grid).step
     return {
         "participants": larger.participants,
         "s/participant": each,
         "TFLOP/s": flops / each / 1e12,
         "peak GiB": larger.peak_bytes / _GIB,
+        "planned GiB": planned_bytes(stage, recipe, larger.participants) / _GIB,
         "GiB/participant": slope,
         "loss": larger.loss,
     }

@@ -19,6 +19,7 @@ from neurofm.config.recipe import Recipe, check_recipe
 from neurofm.data.batch import Batch
 from neurofm.errors import NeurofmError
 from neurofm.models.flops import Grid
+from neurofm.models.footprint import Saving, parameter_count, participant_bytes, view_footprint
 from neurofm.training.learner import Learner
 from neurofm.training.optimisers import build_optimizer
 from neurofm.training.precision import apply_numerics, autocast, choose_numerics
@@ -211,6 +212,17 @@ def time_split(stage: Stage, option: Option, participants: int) -> dict[str, flo
         names = ("augment", "forward", "backward", "optimiser")
         rounds.append(dict(zip(names, (augment, forward, backward, update), strict=True)))
     return {name: statistics.median(each[name] for each in rounds[1:]) for name in rounds[0]}
+
+
+def planned_bytes(stage: Stage, recipe: Recipe, participants: int) -> int:
+    """What the arithmetic of `neurofm plan` says, without its allowance for libraries."""
+    training = recipe.training
+    saving = Saving(stem=training.stream_stem, blocks=training.checkpoint_blocks)
+    precision = choose_numerics(training, stage.device).precision
+    network = view_footprint(recipe.encoder, stage.grid, precision, saving)
+    weights = parameter_count(recipe.encoder, recipe.objective.projection_size)
+    volumes = participants * participant_bytes(stage.grid)
+    return network.step(participants) + volumes + (18 if precision == "bf16" else 16) * weights
 
 
 def now(device: torch.device) -> float:

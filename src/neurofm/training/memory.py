@@ -35,7 +35,8 @@ def explained_memory(participants: int) -> Iterator[None]:
 def _full(what: str, participants: int) -> RunError:
     return RunError(
         f"{what} with {participants} participants in this process",
-        "share the batch between more GPUs, use a larger store.spacing_mm, or start another run "
+        "neurofm plan says what fits; share the batch between more GPUs, use a larger "
+        "store.spacing_mm, or start another run "
         "with a smaller training.batch_size (for a contrastive loss another experiment); steps "
         "before the last checkpoint are not lost",
         "training",
