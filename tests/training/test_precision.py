@@ -147,7 +147,7 @@ def test_a_run_in_bf16_on_a_cpu_learns_and_says_that_it_is_slow(
     lines: list[str] = []
     slow = _trained(recipe, epochs=1, precision="bf16")
     pretrain(slow, store, tmp_path / "run", _CPU, how=Manner(tell=lines.append))
-    assert lines == [SLOW_BF16]
+    assert SLOW_BF16 in lines
     assert all(row["gradient_norm"] > 0 for row in read_log(tmp_path / "run"))
 
 
@@ -161,8 +161,9 @@ def test_a_run_that_goes_on_in_another_precision_says_so(
     software.write_text(software.read_text().replace("float32", "bf16"))
     how = Manner(tell=lines.append)
     pretrain(_trained(recipe, epochs=1), store, tmp_path / "run", _CPU, how=how)
-    assert len(lines) == 1
-    assert "precision was bf16 and is now float32" in lines[0]
+    said = [line for line in lines if "began otherwise" in line]
+    assert len(said) == 1
+    assert "precision was bf16 and is now float32" in said[0]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
