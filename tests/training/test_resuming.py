@@ -260,6 +260,18 @@ def test_a_disk_that_fills_up_stops_the_run_which_goes_on_once_there_is_room(
     assert _same_run(small_disk / "run", tmp_path / "whole")
 
 
+def test_too_little_room_for_checkpoints_is_told_before_any_step(
+    recipe: Recipe, store: Store, small_disk: Path
+) -> None:
+    """Case F4."""
+    encoder = recipe.encoder.model_copy(update={"widths": (16, 32, 64, 128)})
+    large = recipe.model_copy(update={"encoder": encoder})
+    message = r"3 checkpoints need about .* MB, but \d\.\d MB are free there; make room"
+    with pytest.raises(RunError, match=message):
+        pretrain(large, store, small_disk / "run", _CPU)
+    assert not (small_disk / "run" / "log.jsonl").exists()
+
+
 def test_a_read_only_folder_is_refused_before_any_work(
     recipe: Recipe, store: Store, small_disk: Path
 ) -> None:

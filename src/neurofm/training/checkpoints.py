@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from neurofm.errors import RunError
-from neurofm.files import atomic_path, read_json, sha256_of, write_json
+from neurofm.files import atomic_path, read_json, require_room, sha256_of, write_json
 from neurofm.training.position import Position
 
 LAST, PREVIOUS = "last.pt", "previous.pt"
@@ -78,6 +78,23 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> None
     for name in _present(folder):
         if _number(name) >= keep:
             (folder / name).unlink()
+
+
+def require_room_for_checkpoints(folder: Path, model: Mapping[str, Tensor], keep: int) -> None:
+    """Refuse a run whose checkpoints the file system has no room for.
+
+    Args:
+        folder: the run's; the checkpoints it holds already count as room.
+        model: the objective's tensors; the optimiser holds up to two numbers more for each.
+        keep: checkpoints that stay; another one is written before the oldest goes.
+
+    Raises:
+        RunError: there is too little room.
+    """
+    one = 3 * sum(tensor.numel() * tensor.element_size() for tensor in model.values())
+    there = sum((folder / name).stat().st_size for name in _present(folder))
+    wanted = (keep + 1) * one - there
+    require_room(folder, max(0, wanted), keep + 1, f"{keep + 1} checkpoints")
 
 
 def find_checkpoint(folder: Path) -> FoundCheckpoint | None:

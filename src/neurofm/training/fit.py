@@ -73,9 +73,9 @@ def pretrain(
     """
     frame = seen_rows(recipe, store)
     with (
+        stop_requests(how.tell) as stop,  # first: torchrun's SIGTERM must not cut off last words
         process_group(device, how.join_seconds, how.timeout_seconds + _BEHIND_WATCH) as meeting,
         watched(meeting, how.timeout_seconds, how.give_up) as watch,
-        stop_requests(how.tell) as stop,
         explained_memory(recipe.training.batch_size // world_size()),
         only_writer(folder) if is_first() else nullcontext(),
     ):

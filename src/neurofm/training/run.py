@@ -33,7 +33,7 @@ from neurofm.objectives.simclr import SimCLR
 from neurofm.progress import Progress
 from neurofm.store.reader import Store
 from neurofm.training.card import card_of_run
-from neurofm.training.checkpoints import find_checkpoint
+from neurofm.training.checkpoints import find_checkpoint, require_room_for_checkpoints
 from neurofm.training.course import Course
 from neurofm.training.epoch import Surroundings, run_epoch
 from neurofm.training.learner import Learner
@@ -112,6 +112,9 @@ class Run:
         total = training.epochs * self._steps_an_epoch * training.batch_size
         done = self._position.step * training.batch_size
         progress.start("pre-training", total, "pairs", done=done)
+        if is_first():
+            state = self._learner.model_state()
+            require_room_for_checkpoints(self._folder, state, how.keep)
         first_log = open_log(self._folder, self._position.step) if is_first() else nullcontext()
         try:
             with torch.random.fork_rng(self._gpus()), first_log as log:
