@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from neurofm.config.learning import EncoderConfig
+from neurofm.models import batch_statistics, footprint
 from neurofm.models.encoder import build_encoder
 from neurofm.models.footprint import Saving, parameter_count, view_footprint
 from neurofm.models.projector import build_projector
@@ -66,11 +67,13 @@ def test_each_saving_keeps_less() -> None:
     assert kept[0] > 2 * kept[1] > 4 * kept[2]
 
 
-def _peak_bytes(config: EncoderConfig, grid: tuple[int, int, int], saving: Saving) -> int:
-    """The most that the tensors of a pass of six views held, images and gradients left out."""
+def _peak_bytes(
+    config: EncoderConfig, grid: tuple[int, int, int], saving: Saving, views: int = 6
+) -> int:
+    """The most that the tensors of a pass held, images and gradients left out."""
     encoder = build_encoder(config, saving=saving)
     encoder.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    images = torch.randn(6, 1, *grid)
+    images = torch.randn(views, 1, *grid)
     for parameter in encoder.parameters():
         parameter.grad = torch.zeros_like(parameter)
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
@@ -88,9 +91,26 @@ def _peak_bytes(config: EncoderConfig, grid: tuple[int, int, int], saving: Savin
 )
 def test_the_peak_of_a_pass_is_the_one_measured(saving: Saving) -> None:
     grid, config = (50, 64, 64), EncoderConfig(widths=(16, 16, 16, 16))
-    footprint = view_footprint(config, grid, "float32", saving)
-    images = 6 * footprint.segments[0].kept
-    assert footprint.peak(6) - images == pytest.approx(_peak_bytes(config, grid, saving), rel=0.2)
+    expected = view_footprint(config, grid, "float32", saving)
+    images = 6 * expected.segments[0].kept
+    assert expected.peak(6) - images == pytest.approx(_peak_bytes(config, grid, saving), rel=0.2)
+
+
+def test_pieces_are_as_large_as_they_are_thought_to_be() -> None:
+    assert footprint._PIECE_VALUES == batch_statistics._VALUES_AT_ONCE
+
+
+def test_the_peak_of_a_pass_in_small_pieces_is_the_one_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batch_statistics, "_VALUES_AT_ONCE", 2**20)
+    monkeypatch.setattr(footprint, "_PIECE_VALUES", 2**20)
+    grid, config = (50, 64, 64), EncoderConfig(widths=(16, 16, 16, 16))
+    both = Saving(stem=True, blocks=True)
+    expected = view_footprint(config, grid, "float32", both)
+    images = 16 * expected.segments[0].kept
+    measured = _peak_bytes(config, grid, both, views=16)
+    assert expected.peak(16) - images == pytest.approx(measured, rel=0.1)
 
 
 def test_weights_are_counted_as_they_are_built() -> None:

@@ -42,7 +42,7 @@ def checkpointed_block(block: nn.Module, values: Volumes) -> Tensor:
 
     The statistics are those of the whole batch of all processes, and the norms' buffers are updated
     once: backward computes the convolutions again and normalises by what forward found. Everything
-    but three tensors of the block's size goes through a few rows at a time.
+    but two tensors of the block's size goes through a few rows at a time.
 
     Args:
         block: its norms in training mode.
@@ -205,19 +205,19 @@ def _backward(
             of_shortcut[0].add(passed, shortcut.convolution(inputs[part]))
     for each in (of_second, *of_shortcut):
         each.finish()
-    of_inputs = torch.empty_like(inputs)
+    of_inputs = torch.empty_like(inputs) if shortcut else from_second
     for part in parts:
         passed = gradient[part] * is_active[part]
         if shortcut:
             values = shortcut.convolution(inputs[part])
             of_inputs[part] = of_shortcut[0].through(inputs[part], values, passed)
-        else:
-            of_inputs[part] = passed
         hidden = first.normed(from_first[part]).relu_()
         of_hidden = of_second.through(hidden, from_second[part], passed)
         from_second[part] = of_hidden * (hidden > 0)  # what it held is not needed any more
         of_first.add(from_second[part], from_first[part])
     of_first.finish()
     for part in parts:
-        of_inputs[part] += of_first.through(inputs[part], from_first[part], from_second[part])
+        residual = of_inputs[part] if shortcut else gradient[part] * is_active[part]
+        of_first_input = of_first.through(inputs[part], from_first[part], from_second[part])
+        of_inputs[part] = of_first_input.add_(residual)  # without a shortcut in from_second's place
     return of_inputs

@@ -157,8 +157,11 @@ def _block(convs: list[Convolution], before: Convolution, sizes: _Sizes, saving:
     if not saving.blocks:
         kept = (len(convs) * sizes.convolved + 2 * sizes.normed) * one
         return Segment(kept, _GRADIENTS * sizes.passed * one)
-    # backward holds two convolutions' outputs, whether a ReLU was active, and three gradients
-    needed = (2 * sizes.convolved + 1 + sizes.passed) * one + sizes.passed * given
+    # backward holds two convolutions' outputs, whether a ReLU was active, and the gradient that
+    # came; the one that goes on takes a convolution's place but where its shape is another; the
+    # block's own output, kept for the next block, is free again
+    needed = (2 * sizes.convolved + 1 + sizes.passed - sizes.normed) * one
+    needed += sizes.passed * given if len(convs) > 2 else 0
     return Segment(sizes.normed * one, needed, max(one, given))
 
 
