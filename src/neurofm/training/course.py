@@ -88,12 +88,17 @@ class Course:
             self._sound = self.position
         elif self.position.skipped_in_a_row >= self._config.max_skipped_in_a_row:
             self._give_up()
-        self._stop_if_collapsed()
+        if not is_last_of_epoch:
+            self._stop_if_collapsed()
         if record.step % self._config.checkpoint_steps == 0 and not is_last_of_epoch:
             self.save()
 
     def end_epoch(self) -> None:
-        """Log the epoch's means, probe where that is due, and save."""
+        """Log the epoch's means, probe where that is due, and save.
+
+        Raises:
+            RunError: the features have collapsed, and that is to end the run.
+        """
         if self._log:
             self._log.add(epoch_record(self._steps))
         self._steps = []
@@ -104,6 +109,7 @@ class Course:
         self.save()
         if self._health:
             self._health.show()
+        self._stop_if_collapsed()
 
     def save(self) -> None:
         """Save a checkpoint of the position, unless the last one is of the same."""

@@ -60,7 +60,7 @@ class Alarm:
 class CollapseAlarm:
     """Judges every step of a run, and raises one alarm at most.
 
-    It is raised where, over the last `collapse_window_steps` steps and not before
+    It is raised where, over the last `collapse_window_steps` steps and not in the first
     `collapse_grace_steps`, the median uniformity is above `max_uniformity`, or the median effective
     rank below `min_effective_rank`. Steps that were skipped do not count.
 
@@ -84,7 +84,7 @@ class CollapseAlarm:
     def judge(self, record: Record) -> Alarm | None:
         """Take in a step; the alarm if this is the step that raises it."""
         self._take_in(record)
-        is_early = record.step < self._config.collapse_grace_steps
+        is_early = record.step <= self._config.collapse_grace_steps
         if self.is_raised or is_early or len(self._recent) < self._config.collapse_window_steps:
             return None
         config = self._config
