@@ -27,12 +27,20 @@ def report(
     run
         The pre-training run of an evaluation, for its loss curve.
     """
+    from neurofm.errors import RunError
+    from neurofm.evaluation.record import RECORD
     from neurofm.reports.page import write_report
     from neurofm.reports.run_page import write_run_page
     from neurofm.reports.training_log import has_log
 
     if has_log(folder) and run is None:
         page = write_run_page(folder, output)
+    elif not (folder / RECORD).is_file():
+        raise RunError(
+            "holds neither a finished evaluation nor a pre-training",
+            "give the folder of neurofm evaluate -o or neurofm pretrain -o",
+            folder,
+        )
     else:
         page = write_report(folder, run, output or folder / "report.html")
     out.print(f"Report: {page.resolve()}", markup=False, soft_wrap=True)

@@ -18,6 +18,7 @@ Values = npt.NDArray[np.float64]
 _WIDTH, _HEIGHT = 360.0, 178.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 354.0, 10.0, 142.0
 _MOST_PLACES = 150  # along the line: more cannot be told apart
+_MOST_DIGITS = 5  # after the point: so many would not fit beside the axis
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,7 @@ def _thinned(curve: Curve) -> tuple[Values, Values, Values, Values]:
     if curve.low is not None and curve.high is not None:
         return x, y, curve.low[known], curve.high[known]
     if not len(x):
-        nothing = np.zeros(1)
-        return curve.x[-1:] if len(curve.x) else nothing, nothing, nothing, nothing
+        return x, y, y, y
     groups = np.array_split(np.arange(len(x)), min(len(x), _MOST_PLACES))
     means, lows, highs = ([reduce(y[group]) for group in groups] for reduce in _REDUCED)
     places = np.array([x[group].mean() for group in groups])
@@ -103,10 +103,11 @@ _REDUCED: tuple[Callable[[Values], float], ...] = (np.mean, np.min, np.max)
 def _ends(curve: Curve, y: Values, low: Values, high: Values) -> tuple[float, float]:
     """Of the vertical axis: the line, its references, and all but the rarest of its spread."""
     within = np.concatenate([y, low[np.isfinite(low)], high[np.isfinite(high)]])
-    edges = np.quantile(within, [0.01, 0.99])
-    levels = [reference.value for reference in curve.references]
-    wanted = [float(edges[0]), float(edges[1]), float(y.min()), float(y.max()), *levels]
-    if curve.reaches_zero:
+    wanted = [reference.value for reference in curve.references]
+    if len(y):
+        edges = np.quantile(within, [0.01, 0.99])
+        wanted += [float(edges[0]), float(edges[1]), float(y.min()), float(y.max())]
+    if curve.reaches_zero or not wanted:
         wanted.append(0.0)
     least, most = min(wanted), max(wanted)
     if most > least:
@@ -192,7 +193,8 @@ def _plain_ticks(low: float, high: float) -> Sequence[tuple[float, str]]:
     if high <= low:
         return [(low, with_minus(f"{low:.4g}"))]
     digits = tick_digits(low, high)
-    return [(tick, with_minus(f"{tick:.{digits}f}")) for tick in round_ticks(low, high)]
+    form = f".{digits}f" if digits < _MOST_DIGITS else ".3g"
+    return [(tick, with_minus(f"{tick:{form}}")) for tick in round_ticks(low, high)]
 
 
 def _log_ticks(low: float, high: float) -> Sequence[tuple[float, str]]:
