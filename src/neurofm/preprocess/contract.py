@@ -119,7 +119,7 @@ def _steps(config: PreprocessConfig) -> tuple[Step, ...]:
         Step(
             name="registration",
             method=f"ants-{config.transform}",
-            version=2,
+            version=3,
             parameters={"spacing_mm": config.registration_spacing_mm},
         ),
         Step(

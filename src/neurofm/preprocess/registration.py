@@ -68,10 +68,10 @@ def _descend(brain: Volume, template: Volume, transform: str) -> Matrix:
             type_of_transform=transform,
             outprefix=str(Path(folder) / "to-template-"),
             initial_transform=[str(start)],
-            aff_random_sampling_rate=0.3,
-            aff_iterations=(300, 60),
+            aff_random_sampling_rate=0.5,
+            aff_iterations=(100, 10),
             aff_shrink_factors=(2, 1),
-            aff_smoothing_sigmas=(1, 0.5),
+            aff_smoothing_sigmas=(1, 0),
         )
         names = found["fwdtransforms"]
         # ANTs gives the map of points template -> scan.
