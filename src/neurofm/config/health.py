@@ -18,7 +18,7 @@ class HealthConfig(Section):
         200, "participants", "As many at most, one scan of each, drawn once by the seed.", ge=10
     )
     collapse_grace_steps: int = knob(
-        100, "steps", "No alarm before: untrained projections lie close together too.", ge=1
+        100, "steps", "No alarm in the first: untrained projections lie close together too.", ge=1
     )
     collapse_window_steps: int = knob(
         20, "steps", "The alarm judges the median of the last so many.", ge=1
@@ -27,6 +27,6 @@ class HealthConfig(Section):
         -0.2, "-", "Alarm above: a mean cosine of about 0.95 between any two projections.", lt=0
     )
     min_effective_rank: float = knob(
-        2.0, "directions", "Alarm below, with batches of 8 or more: nine tenths on a line.", ge=1
+        2.0, "directions", "Alarm below, with batches of 8 or more: most lies on a line.", ge=1
     )
     stop_on_collapse: bool = knob(False, "-", "End the run at the alarm, with a checkpoint.")

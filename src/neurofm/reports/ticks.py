@@ -6,7 +6,7 @@ import math
 
 
 def round_ticks(low: float, high: float) -> list[float]:
-    """Round values between the ends, three to six of them; the one value where ends are equal."""
+    """Round values between the ends, two to six of them; the one value where ends are equal."""
     if high <= low:
         return [low]
     step = _step(low, high)
@@ -20,6 +20,6 @@ def tick_digits(low: float, high: float) -> int:
 
 
 def _step(low: float, high: float) -> float:
-    rough = (high - low) / 4
+    rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     return next(power * part for part in (1, 2, 5, 10) if power * part >= rough * 0.999)
