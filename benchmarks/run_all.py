@@ -1,4 +1,7 @@
-"""Run every benchmark here and keep what each printed in benchmarks/results/."""
+"""Run every benchmark that takes minutes and keep what each printed in benchmarks/results/.
+
+Not run: gpu.py, which needs a GPU, and compare_policies.py, which takes hours.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,25 @@ from datetime import date
 from pathlib import Path
 
 HERE = Path(__file__).parent
+_OTHERS = (("data_path.py", "--json"), ("memory.py", "--json"), ("memory.py", "--full-size"))
 
 
 def main() -> int:
     """Run all benchmarks; the worst exit status of them."""
     worst = 0
-    for script in [*sorted(HERE.glob("bench_*.py")), HERE / "data_path.py"]:
-        print(f"== {script.name}", flush=True)
+    scripts: list[tuple[str, ...]] = [(path.name,) for path in sorted(HERE.glob("bench_*.py"))]
+    for script, *words in [*scripts, *_OTHERS]:
+        command = " ".join([script, *words])
+        print(f"== {command}", flush=True)
         done = subprocess.run(
-            [sys.executable, str(script)], capture_output=True, text=True, check=False
+            [sys.executable, str(HERE / script), *words],
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        head = f"{date.today()} {platform.system()} {platform.machine()} python {script.name}\n"
-        (HERE / "results" / f"{script.stem}.txt").write_text(head + done.stdout)
+        head = f"{date.today()} {platform.system()} {platform.machine()} python {command}\n"
+        name = "-".join([Path(script).stem, *(word[2:] for word in words if word != "--json")])
+        (HERE / "results" / f"{name}.txt").write_text(head + done.stdout)
         print(done.stdout or done.stderr)
         worst = max(worst, done.returncode)
     return worst
