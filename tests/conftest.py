@@ -106,7 +106,7 @@ def _write_fake_derivatives(folder: Path, scans: int) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def fake() -> SimpleNamespace:
     """Makers of fake derivatives on a 6 mm grid: contract(note), scan(seed), write(folder, n)."""
     return SimpleNamespace(contract=_fake_contract, scan=_fake_scan, write=_write_fake_derivatives)
