@@ -65,5 +65,6 @@ def test_a_mask_on_another_grid_is_refused() -> None:
 
 
 def test_an_empty_mask_is_refused() -> None:
-    with pytest.raises(ScanError, match="empty"):
+    with pytest.raises(ScanError, match="empty") as caught:
         find_brain(Volume(ball(70), AFFINE), Volume(np.zeros((60, 60, 60), dtype=bool), AFFINE))
+    assert caught.value.kind == "empty-mask"

@@ -61,4 +61,4 @@ def _require_same_grid(scan: Volume, mask: Volume) -> None:
             kind="mask-grid",
         )
     if not mask.array.any():
-        raise ScanError("the brain mask is empty", "give another mask, or none", kind="mask-empty")
+        raise ScanError("the brain mask is empty", "give another mask, or none", kind="empty-mask")
