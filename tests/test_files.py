@@ -19,6 +19,7 @@ from neurofm.files import (
     probe_file,
     read_json,
     require_room,
+    require_writable,
     sha256_of,
     sweep_unfinished,
     write_json,
@@ -40,14 +41,17 @@ def test_a_crash_while_writing_leaves_the_old_file_and_no_leftover(tmp_path: Pat
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_temporary_file_keeps_the_ending(tmp_path: Path) -> None:
+def test_the_temporary_file_lies_beside_its_place_and_keeps_the_ending(tmp_path: Path) -> None:
+    """F6: a file is never moved from another file system."""
     with atomic_path(tmp_path / "deep" / "scan.nii.gz") as temporary:
+        assert temporary.parent == tmp_path / "deep"
         assert temporary.name.endswith(".nii.gz")
         temporary.write_bytes(b"x")
     assert (tmp_path / "deep" / "scan.nii.gz").read_bytes() == b"x"
 
 
 def test_leftovers_of_a_killed_writer_are_swept(tmp_path: Path) -> None:
+    """F7."""
     script = (
         "import os, sys; from pathlib import Path; from neurofm.files import atomic_path\n"
         "with atomic_path(Path(sys.argv[1])) as p:\n"
@@ -78,6 +82,7 @@ def test_a_fingerprint_ignores_the_order_of_keys_only() -> None:
 
 
 def test_a_second_process_writing_to_a_folder_is_refused(tmp_path: Path) -> None:
+    """F5."""
     script = (
         "import sys; from pathlib import Path; from neurofm.files import only_writer\n"
         "from neurofm.errors import RunError\n"
@@ -100,6 +105,7 @@ def test_an_output_path_that_is_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_lock_of_a_dead_process_is_no_obstacle(tmp_path: Path) -> None:
+    """F5."""
     script = (
         "import os, sys; from pathlib import Path; from neurofm.files import only_writer\n"
         "with only_writer(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
@@ -111,6 +117,7 @@ def test_the_lock_of_a_dead_process_is_no_obstacle(tmp_path: Path) -> None:
 
 
 def test_a_disk_without_room_is_one_line_and_leaves_no_half_file(tmp_path: Path) -> None:
+    """F1."""
     write_text(tmp_path / "a.txt", "old")
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
         told = pytest.raises(RunError, match=r"a\.txt: cannot be written")
@@ -119,6 +126,29 @@ def test_a_disk_without_room_is_one_line_and_leaves_no_half_file(tmp_path: Path)
         assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     with pytest.raises(IsADirectoryError), atomic_path(tmp_path / "a.txt"):
         raise IsADirectoryError(errno.EISDIR, "another matter")
+
+
+def test_a_place_for_a_file_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
+    """F3."""
+    require_writable(tmp_path / "new" / "table.parquet")
+    assert list((tmp_path / "new").iterdir()) == []
+    (tmp_path / "taken").write_text("x")
+    for place in ("taken/table.parquet", "taken/deeper/table.parquet"):
+        with pytest.raises(RunError, match="its folder is a file"):
+            require_writable(tmp_path / place)
+
+
+def test_a_read_only_place_is_refused_before_work_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F3; the system says no, because root may write everywhere."""
+
+    def refuse(**_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    with pytest.raises(RunError, match=r"Read-only file system\); choose another -o"):
+        require_writable(tmp_path / "table.parquet")
 
 
 def test_work_that_finds_no_room_is_refused(tmp_path: Path) -> None:

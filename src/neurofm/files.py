@@ -105,6 +105,22 @@ def probe_file(folder: Path) -> Iterator[Path]:
         yield Path(file.name)
 
 
+def require_writable(path: Path) -> None:
+    """Refuse, before any work, a place where no file can be written; its folder is made.
+
+    Raises:
+        RunError: the disk is full or read-only, or the folder is none or cannot be written to.
+    """
+    with explained_writing(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with probe_file(path.parent):
+                pass
+        except (FileExistsError, NotADirectoryError):
+            mend = "choose another -o"
+            raise RunError("cannot be written (its folder is a file)", mend, path) from None
+
+
 def sweep_unfinished(folder: Path) -> int:
     """Remove temporary files that a killed process left below `folder`; returns how many."""
     leftovers = list(folder.rglob(f"{_TEMPORARY_PREFIX}*")) if folder.is_dir() else []

@@ -93,6 +93,15 @@ def test_a_mistake_stops_the_command_with_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "index.parquet").exists()
 
 
+def test_a_place_that_cannot_be_written_to_is_told_before_any_file_is_read(table: Path) -> None:
+    """F3."""
+    done = neurofm("index", table, "-o", table / "index.parquet")
+    assert done.returncode == 2
+    assert done.stderr.strip().startswith("RunError: ")
+    assert "its folder is a file" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_a_split_is_drawn_once_and_never_written_over(table: Path) -> None:
     folder = table.parent
     neurofm("index", table, "-o", folder / "index.parquet", "--no-verify")

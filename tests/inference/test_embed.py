@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import gzip
+import resource
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -99,6 +103,43 @@ def test_an_existing_table_is_not_overwritten(weights: Path, tmp_path: Path) -> 
     with pytest.raises(RunError, match="exists already"):
         embed_sources([tmp_path], weights, tmp_path / "e.parquet")
     assert (tmp_path / "e.parquet").read_bytes() == b"mine"
+
+
+def test_a_table_that_cannot_be_written_is_told_before_any_work(
+    weights: Path, tmp_path: Path
+) -> None:
+    """F3."""
+    (tmp_path / "taken").write_bytes(b"")
+    table, work = tmp_path / "taken" / "e.parquet", tmp_path / "work"
+    with pytest.raises(RunError, match="its folder is a file"):
+        embed_sources([tmp_path / "scan.nii.gz"], weights, table, work=work)
+    assert not work.exists()
+
+
+def test_a_table_that_finds_no_room_is_one_line_and_leaves_no_half_file(
+    fake: SimpleNamespace, tmp_path: Path
+) -> None:
+    """F1: a limit on the size of files acts as a full disk does; with room the command goes on."""
+    store, weights, table = (tmp_path / name for name in ("store", "weights", "e.parquet"))
+    pack(fake.write(tmp_path / "derivatives", 2), store, StoreConfig(spacing_mm=6.0))
+    write_weights(weights, card(fake.contract()))
+    command = [sys.executable, "-m", "neurofm", "embed", str(store)]
+    command += ["--weights", str(weights), "-o", str(table)]
+    before = sorted(tmp_path.iterdir())
+    for room, status in ((2000, 2), (10**9, 0)):
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (room, room)),
+        )
+        assert done.returncode == status, done.stderr
+        if status:
+            assert "e.parquet: cannot be written (File too large); make room" in done.stderr
+            assert "Traceback" not in done.stderr
+            assert sorted(tmp_path.iterdir()) == before
+    assert len(pd.read_parquet(table)) == 2
 
 
 def test_preprocessing_is_that_of_the_card() -> None:

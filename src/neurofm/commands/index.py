@@ -31,8 +31,10 @@ def index(
     from neurofm.cohorts.readers import index_sources
     from neurofm.commands.cohort_table import cohort_table
     from neurofm.commands.console import BarProgress, err, out
+    from neurofm.files import require_writable
 
     require_no_split(output)
+    require_writable(output)
     indexed = index_sources(
         sources, verify, BarProgress(), volume_index=volume, assume_orientation=assume_orientation
     )

@@ -20,6 +20,7 @@ from neurofm.config.recipe import check_recipe, check_section
 from neurofm.data.batch import Batch
 from neurofm.data.prepare import model_input
 from neurofm.errors import ContractError, RunError
+from neurofm.files import require_writable
 from neurofm.inference.sources import gather_index, is_store
 from neurofm.models.card import Card, read_card
 from neurofm.models.embeddings import embed_store, write_embeddings
@@ -73,13 +74,14 @@ def embed_sources(
         progress: shown the course of the work.
 
     Raises:
-        RunError: `output` exists.
+        RunError: `output` exists or cannot be written.
         ContractError: scans cannot be, or were not, preprocessed as the weights need.
         TableError: a source cannot be read.
         WeightsError: the weights cannot be loaded.
     """
     if output.exists():
         raise RunError("exists already", "remove it, or choose another -o", output)
+    require_writable(output)
     card, encoder = read_card(weights), load_encoder(weights)
     progress = progress or SilentProgress()
     if is_store(sources):

@@ -10,6 +10,7 @@ import pandas as pd
 
 from neurofm.config.preparation import StoreConfig
 from neurofm.errors import RunError
+from neurofm.files import require_writable
 from neurofm.inference.embed import Embedded, embed_packed, require_fitting
 from neurofm.models.card import read_card
 from neurofm.models.embeddings import write_embeddings
@@ -45,7 +46,7 @@ def embed_turboprep(
         progress: shown the course of the work.
 
     Raises:
-        RunError: `output` exists.
+        RunError: `output` exists or cannot be written.
         ContractError: the weights need other preprocessing than TurboPrep's.
         TableError: the list cannot be meant.
         StoreError: none of its scans can be used.
@@ -53,6 +54,7 @@ def embed_turboprep(
     """
     if output.exists():
         raise RunError("exists already", "remove it, or choose another -o", output)
+    require_writable(output)
     card, encoder = read_card(weights), load_encoder(weights)
     contract, progress = turboprep_contract(listed.transform), progress or SilentProgress()
     notes = require_fitting(contract, card.spacing_mm, card, allow_other_contract)
