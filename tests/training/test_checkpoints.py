@@ -160,6 +160,14 @@ def _put(folder: Path, content: object) -> None:
     (folder / "checkpoints.json").write_text(json.dumps(checksums))
 
 
+def test_a_checkpoint_with_nan_is_not_gone_on_from(tmp_path: Path) -> None:
+    """Case 101: no version that refuses to save such a one has written it."""
+    old = {"epoch": 2, "step": 20, "skipped_steps": 0, "optimizer": {}}
+    _put(tmp_path, old | {"model": {"a": torch.tensor([1.0, float("nan")])}})
+    with pytest.raises(RunError, match=r"last.pt: 1 tensors hold NaN or Inf after step 20 \(a\)"):
+        find_checkpoint(tmp_path)
+
+
 def test_a_newer_format_asks_for_an_upgrade(tmp_path: Path) -> None:
     """Case 102."""
     _put(tmp_path, {"format": 99})

@@ -62,7 +62,9 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> None
     Raises:
         RunError: a weight is NaN or infinite, or the disk is full; the earlier ones are untouched.
     """
-    _refuse_not_finite(checkpoint, folder)
+    if bad := _not_finite(checkpoint):
+        mend = "lower the learning rate in another -o; the last checkpoint is sound"
+        raise RunError(f"{bad}; not saved", mend, folder)
     with atomic_path(folder / _NEXT) as temporary:
         # torch turns a full disk into an error of its own, so it does not write the file itself.
         temporary.write_bytes(_as_bytes(checkpoint).getbuffer())
@@ -101,7 +103,7 @@ def find_checkpoint(folder: Path) -> FoundCheckpoint | None:
     """The newest checkpoint that is whole; None in a run that has saved none.
 
     Raises:
-        RunError: there are checkpoints and none is whole, or it is of a newer format.
+        RunError: there are checkpoints and none is whole, or it is of a newer format, or holds NaN.
     """
     present, sound = _present(folder), _sound_checkpoints(folder)
     if not sound:
@@ -111,6 +113,8 @@ def find_checkpoint(folder: Path) -> FoundCheckpoint | None:
         return None
     name = next(iter(sound))
     checkpoint = _read(folder / name)
+    if bad := _not_finite(checkpoint):
+        raise RunError(bad, "start again in another -o", folder / name)
     if name == LAST:
         return FoundCheckpoint(checkpoint, "")
     passed_over = ", ".join(_name(number) for number in range(_number(name)))
@@ -144,16 +148,12 @@ def _read(path: Path) -> Checkpoint:
     return Checkpoint(**content | {"position": Position(**content["position"])})
 
 
-def _refuse_not_finite(checkpoint: Checkpoint, folder: Path) -> None:
+def _not_finite(checkpoint: Checkpoint) -> str:
+    """Which tensors hold NaN or Inf, in words; empty where none does."""
     bad = [name for name, each in checkpoint.model.items() if not bool(torch.isfinite(each).all())]
-    if bad:
-        shown = ", ".join(bad[:_SHOWN_NAMES])
-        raise RunError(
-            f"{len(bad)} tensors hold NaN or Inf after step {checkpoint.position.step} ({shown}); "
-            "not saved",
-            "lower the learning rate in another -o; the last checkpoint is sound",
-            folder,
-        )
+    shown = ", ".join(bad[:_SHOWN_NAMES])
+    place = f"after step {checkpoint.position.step} ({shown})"
+    return f"{len(bad)} tensors hold NaN or Inf {place}" if bad else ""
 
 
 def _sound_checkpoints(folder: Path) -> dict[str, str]:
