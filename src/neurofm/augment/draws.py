@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neurofm.augment.crops import are_limited, draw_crops, smallest_crop
-from neurofm.augment.scanner import ScannerDraw, draw_scanner, is_used
+from neurofm.augment.scanner import ScannerDraw, draw_scanner
 from neurofm.config.learning import ViewsConfig
 from neurofm.seeds import random_stream, seed_of
 
@@ -78,7 +78,7 @@ def draw_for(
         stream = random_stream("crops", key.seed, key.epoch, key.item, pair, key.attempt)
         crop = draw_crops(stream, config, shape, spacing_mm)[place]
         draw = replace(draw, crop_start=crop.start, crop_size=crop.size)
-    if is_used(config.scanner):
+    if config.scanner.is_used:
         stream = random_stream("scanner", key.seed, key.epoch, key.item, key.view, key.attempt)
         draw = replace(draw, scanner=draw_scanner(stream, config.scanner, spacing_mm))
     return draw

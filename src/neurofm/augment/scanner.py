@@ -48,16 +48,6 @@ class ScannerDraw:
     noise_seed: int
 
 
-def is_used(config: ScannerConfig) -> bool:
-    """Whether the recipe asks for any of it."""
-    return bool(
-        config.contrast_probability
-        or config.bias_field_probability
-        or config.resolution_probability
-        or config.noise_probability
-    )
-
-
 def draw_scanner(
     stream: np.random.Generator, config: ScannerConfig, spacing_mm: float
 ) -> ScannerDraw:

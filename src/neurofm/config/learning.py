@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from neurofm.config.affine import AffineConfig
 from neurofm.config.knobs import Section, knob
 from neurofm.config.scanner import ScannerConfig
 from neurofm.errors import ConfigError
@@ -63,6 +64,22 @@ class ViewsConfig(Section):
         (0.5, 1.5), "-", "Lowest and highest contrast exponent (paper)."
     )
     gamma_probability: float = knob(0.8, "-", "Chance of a contrast change (paper).", ge=0, le=1)
+    affine: AffineConfig = AffineConfig()
+    noise_probability: float = knob(
+        0.0, "-", "Chance of Gaussian noise, the last step (paper, supervised: 0.2).", ge=0, le=1
+    )
+    noise_std: float = knob(
+        0.1,
+        "-",
+        "Largest standard deviation of the noise, drawn from 0 up to it as MONAI does (paper).",
+        ge=0,
+    )
+    zscore: Literal["after", "before"] = knob(
+        "after",
+        "-",
+        "Inside the mask as the view moved it (paper, pre-training), or of the whole scan before "
+        "all else, so that a shift and noise mean something; nothing is masked after that.",
+    )
     scanner: ScannerConfig = ScannerConfig()
     max_redraws: int = knob(
         10, "draws", "Draws again where a view has no brain or a NaN, before the scan fails.", ge=0
@@ -74,6 +91,12 @@ class ViewsConfig(Section):
         if value[0] > value[1]:
             raise ValueError("the lowest exponent comes first")
         return value
+
+    @model_validator(mode="after")
+    def _scanner_sees_signal(self) -> ViewsConfig:
+        if self.zscore == "before" and self.scanner.is_used:
+            raise ValueError("scanner augmentation needs the scan's own intensities: zscore=after")
+        return self
 
 
 class EncoderConfig(Section):

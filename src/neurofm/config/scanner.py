@@ -33,3 +33,13 @@ class ScannerConfig(Section):
     noise_kind: Literal["rician", "gaussian"] = knob(
         "rician", "-", "Rician, as in magnitude images, or Gaussian."
     )
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the recipe asks for any of it."""
+        return bool(
+            self.contrast_probability
+            or self.bias_field_probability
+            or self.resolution_probability
+            or self.noise_probability
+        )
