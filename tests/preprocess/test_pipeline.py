@@ -6,13 +6,15 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from neurofm.config import PreprocessConfig
 from neurofm.errors import ScanError
 from neurofm.preprocess.likeness import dice
 from neurofm.preprocess.pipeline import Prepared, StepClock, prepare_scan
+from neurofm.preprocess.resampling import resample
 from neurofm.preprocess.template_space import template_space
-from neurofm.volumes.grids import template_grid
+from neurofm.volumes.grids import Grid, template_grid
 from neurofm.volumes.nifti import write_volume
 from neurofm.volumes.volume import Volume
 
@@ -77,6 +79,40 @@ def test_the_order_of_the_voxels_in_the_file_makes_no_difference(
     np.testing.assert_array_equal(again.image.array, whole.image.array)
     np.testing.assert_array_equal(again.tissue.array, whole.tissue.array)
     np.testing.assert_allclose(again.transform, whole.transform, atol=1e-3)
+
+
+@pytest.mark.parametrize("degrees", [30, 46])
+def test_a_head_on_a_tilted_grid_comes_to_lie_where_a_straight_one_does(
+    degrees: float, known_scan: Volume, quick_config: PreprocessConfig, whole: Prepared,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """Case 46: beyond 45 degrees the axes change places, and what is left is a turn back."""
+    affine = known_scan.affine.copy()
+    affine[:3, :3] = Rotation.from_euler("x", degrees, degrees=True).as_matrix() @ affine[:3, :3]
+    middle = np.append((np.array(known_scan.shape) - 1) / 2, 1)
+    affine[:3, 3] = (known_scan.affine @ middle)[:3] - affine[:3, :3] @ middle[:3]
+    tilted = resample(known_scan, Grid(known_scan.shape, affine), np.eye(4))
+    nib.save(nib.Nifti1Image(tilted, affine), tmp_path / "tilted.nii.gz")
+    again = prepare_scan(tmp_path / "tilted.nii.gz", quick_config)
+    inside = np.asarray(whole.brain_mask.array) & np.asarray(again.brain_mask.array)
+    images = (np.asarray(each.image.array)[inside] for each in (whole, again))
+    assert np.corrcoef(*images)[0, 1] > 0.95  # the tilted grid blurs
+    places = np.array([[0, 0, 0, 1], [40, -60, 30, 1], [-40, 40, -20, 1]]).T
+    error = (again.transform @ np.linalg.inv(whole.transform) - np.eye(4)) @ places
+    assert np.linalg.norm(error[:3], axis=0).max() < 2.5
+
+
+@pytest.mark.slow
+def test_an_affine_registration_takes_a_small_head_to_the_templates_size(
+    known_scan: Volume, quick_config: PreprocessConfig, tmp_path: Path
+) -> None:
+    affine = np.diag([0.92, 0.92, 0.92, 1]) @ known_scan.affine
+    write_volume(tmp_path / "small.nii.gz", Volume(known_scan.array, affine))
+    config = quick_config.model_copy(update={"transform": "affine"})
+    quality = prepare_scan(tmp_path / "small.nii.gz", config).quality
+    assert quality.scale == pytest.approx(1 / 0.92, abs=0.03)
+    assert quality.overlap > 0.93
+    assert quality.verdict == "pass"
 
 
 def test_a_given_mask_decides_where_the_brain_is(
