@@ -9,11 +9,12 @@ import time
 from pathlib import Path
 
 from neurofm.errors import RunError
+from neurofm.preprocess.scan_process import THREAD_VARIABLES
 from neurofm.preprocess.tasks import Outcome, Task
 
 
 def obey(task: Task) -> Outcome:
-    """Do what the first word of the path's name says; "sub" leaves a child's number in a file."""
+    """Do what the first word of the path's name says; "sub" and "threads" leave it in a file."""
     word = task.path.name.split("-")[0]
     if word == "hang":
         time.sleep(600)
@@ -21,6 +22,9 @@ def obey(task: Task) -> Outcome:
         child = subprocess.Popen(["sleep", "600"], start_new_session=True)
         Path(task.path).write_text(str(child.pid), encoding="ascii")
         child.wait()
+    if word == "threads":
+        limits = [os.environ[name] for name in THREAD_VARIABLES]
+        task.path.write_text(" ".join(limits), encoding="ascii")
     if word == "die" or (word == "once" and not task.path.exists()):
         task.path.touch()
         os.kill(os.getpid(), signal.SIGKILL)

@@ -18,7 +18,7 @@ from neurofm.preprocess.contract import contract_of
 from neurofm.preprocess.naming import OutputNames
 from neurofm.preprocess.outputs import Plan
 from neurofm.preprocess.tasks import Outcome, Task
-from neurofm.preprocess.workers import run_tasks
+from neurofm.preprocess.workers import run_tasks, suggested_workers
 
 SECONDS = 1 / 60
 
@@ -85,6 +85,29 @@ def test_a_process_that_is_killed_costs_its_scan_a_second_try_only(
     assert {outcome.row: outcome.deaths for outcome in outcomes} == {
         0: 0, 1: 1, 2: 2, 3: 0, 4: 2, 5: 2,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("cores", "share"), [({0}, "1"), (set(range(9)), "4")])
+def test_processes_share_the_cores(
+    cores: set[int], share: str, obey: Callable[[Task], Outcome], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: cores)
+    assert len(list(run_tasks(tasks(tmp_path, "threads", "threads"), 2, 0, obey))) == 2
+    for number in range(2):
+        limits = (tmp_path / f"threads-{number}").read_text(encoding="ascii").split()
+        assert len(limits) == 4
+        assert set(limits) == {share}
+
+
+@pytest.mark.parametrize(("memory_gb", "workers"), [(1, 1), (3.5, 1), (25, 8), (500, 16)])
+def test_as_many_processes_are_suggested_as_cores_and_memory_allow(
+    memory_gb: float, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)))
+    pages = {"SC_PHYS_PAGES": int(memory_gb * 2**18), "SC_PAGE_SIZE": 2**12}
+    monkeypatch.setattr("os.sysconf", pages.__getitem__)
+    assert suggested_workers() == workers
 
 
 def test_a_full_disk_stops_all(obey: Callable[[Task], Outcome], tmp_path: Path) -> None:
