@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import ndimage
 
 from neurofm.cohorts.index import COLUMNS, read_index, write_index
 from neurofm.config import PreprocessConfig
@@ -117,6 +118,20 @@ def test_a_scan_whose_results_are_damaged_or_whose_file_changed_is_done_again(
     assert preprocess_index(frame, folder, quick_config, workers=0).finished == 1
 
 
+def test_a_scan_whose_given_mask_changed_is_done_again(
+    scan_file: Path, known_scan: Volume, quick_config: PreprocessConfig, tmp_path: Path
+) -> None:
+    mask, folder = tmp_path / "mask.nii.gz", tmp_path / "out"
+    frame = index_of({"p1": scan_file}).assign(mask_path=str(mask))
+    brain = known_scan.array > 0
+    counts = []
+    for inside in (brain, brain, ndimage.binary_erosion(brain)):
+        write_volume(mask, Volume(inside, known_scan.affine), np.uint8)
+        done = preprocess_index(frame, folder, quick_config, workers=0)
+        counts.append((done.finished, done.reused))
+    assert counts == [(1, 0), (0, 1), (1, 0)]
+
+
 def test_a_folder_of_another_contract_is_left_alone(
     scan_file: Path, quick_config: PreprocessConfig, tmp_path: Path
 ) -> None:
@@ -127,12 +142,15 @@ def test_a_folder_of_another_contract_is_left_alone(
         preprocess_index(index_of({"p1": scan_file}), folder, other, workers=0)
 
 
-def test_the_sidecar_says_how_well_and_how_long(
+def test_the_sidecar_says_by_what_contract_how_well_and_how_long(
     scan_file: Path, quick_config: PreprocessConfig, tmp_path: Path
 ) -> None:
     preprocess_index(index_of({"p1": scan_file}), tmp_path / "out", quick_config, workers=0)
     (sidecar,) = (tmp_path / "out").rglob("sub-*.json")
     record = read_json(sidecar)
+    assert record["contract"] == contract_of(quick_config).fingerprint()
+    assert record["steps"][0]["name"] == "brain-extraction"
+    assert {"neurofm", "antspyx"} <= set(record["software"])
     assert record["quality"]["verdict"] == "pass"
     assert record["seconds"]["registration"] > 0
 
@@ -164,6 +182,7 @@ def test_the_command_names_each_bad_scan_in_one_line_and_exits_with_1(
 def test_a_killed_worker_loses_no_scan_and_changes_no_result(
     scan_file: Path, quick_config: PreprocessConfig, tmp_path: Path
 ) -> None:
+    """P5: the note says how often, the likely cause, and the option."""
     paths = {f"p{number}": tmp_path / f"p{number}.nii.gz" for number in range(4)}
     for path in paths.values():
         shutil.copy(scan_file, path)
@@ -178,8 +197,10 @@ def test_a_killed_worker_loses_no_scan_and_changes_no_result(
             os.kill(worker_of(running.pid), signal.SIGKILL)
             killed = True
         time.sleep(0.02)
-    running.communicate()
+    _, said = running.communicate()
     assert killed
+    assert b"1 processes died at work, most likely for lack of memory" in said
+    assert b"fewer --workers" in said
     assert running.returncode == 0
     preprocess_index(frame, tmp_path / "whole", quick_config, workers=0)
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
