@@ -23,6 +23,8 @@ def test_a_contract_comes_back_from_its_file(tmp_path: Path) -> None:
         ({"transform": "affine"}, "registration"),
         ({"bias_field_shrink": 1}, "bias-field"),
         ({"registration_spacing_mm": 3.0}, "registration"),
+        ({"brain_extraction": "synthstrip"}, "brain-extraction"),
+        ({"tissue": "synthseg"}, "tissue"),
     ],
 )
 def test_a_changed_knob_changes_the_contract_and_is_named(
