@@ -61,14 +61,30 @@ def test_views_do_not_depend_on_prefetch_or_threads(store, prefetch, threads):
 
 def test_draws_never_repeat_over_ten_thousand_items():
     seen = set()
-    for number in range(2500):
+    for number in range(5000):
         for epoch in (0, 1):
             for view in (0, 1):
                 key = ViewKey(0, epoch, f"c/{number}", view)
                 draw = draw_for(key, VIEWS, (150, 192, 192), 1.0)
                 seen.add((draw.crop_start, draw.crop_size, draw.shift, draw.gamma, draw.flip))
     # 4 % draw neither shift nor contrast: there only the box tells them apart
-    assert len(seen) == 10_000
+    assert len(seen) == 20_000
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").is_file(), reason="needs Linux")
+def test_batches_come_without_worker_processes_and_shared_memory(store):
+    """Cases P5 and P8: no worker can be killed alone, a small /dev/shm does not matter."""
+    before = helpers_of_this_process()
+    for batch in ViewFeed(store, VIEWS, 0, CPU, threads=2).batches(PLAN, 0):
+        assert not any(view.images.is_shared() for view in batch.views)
+        assert helpers_of_this_process() <= before
+
+
+def helpers_of_this_process() -> set[str]:
+    """Its child processes, and what it has open in /dev/shm."""
+    children = [path.read_text() for path in Path("/proc/self/task").glob("*/children")]
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    return {*" ".join(children).split(), *(line for line in lines if "/dev/shm" in line)}
 
 
 def test_a_batch_in_use_is_never_written_to_and_a_free_one_is_used_again(store):
