@@ -1,11 +1,12 @@
 """Time a whole evaluation after encoding: probes and tables, 60 participants, 512 features.
 
-Usage: OMP_NUM_THREADS=1 python benchmarks/bench_evaluation.py [participants]
+Usage: OMP_NUM_THREADS=1 python benchmarks/bench_evaluation.py [participants] [--json]
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import json
 import time
 
 import numpy as np
@@ -45,7 +46,11 @@ def features(table: pd.DataFrame, strength: float, seed: int) -> np.ndarray:
 
 def main() -> None:
     """Print the CPU time of probing and tabulating."""
-    table = people(int(sys.argv[1]) if len(sys.argv) > 1 else 60)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("participants", type=int, nargs="?", default=60)
+    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    arguments = parser.parse_args()
+    table = people(arguments.participants)
     random = tuple(features(table, 0.05, seed) for seed in range(1, 6))
     encoders = [Model(PRETRAINED, (features(table, 0.3, 0),)), Model(RANDOM, random)]
     started = time.process_time()
@@ -56,6 +61,9 @@ def main() -> None:
     print(f"{len(table)} participants, 512 features, tasks: {', '.join(t.task for t in tasks)}")
     print(f"probing    {probed - started:6.1f} CPU seconds")
     print(f"tabulating {tabled - probed:6.1f} CPU seconds")
+    if arguments.json:
+        seconds = {"probing_s": probed - started, "tabulating_s": tabled - probed}
+        print(json.dumps({"participants": len(table)} | seconds))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Seconds to draw a scan's picture, and seconds and size of the page of 1,000 scans.
 
-python benchmarks/bench_quality.py
+python benchmarks/bench_quality.py [--json]
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import platform
 import tempfile
 import time
@@ -28,6 +30,9 @@ SCANS, PICTURES, COHORTS = 1000, 10, 4
 
 def main() -> None:
     """Draw noisy templates, pretend they are scans of four cohorts, write both pages."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    arguments = parser.parse_args()
     print(f"Python {platform.python_version()}, {platform.machine()}")
     stream = np.random.default_rng(0)
     pictures = [drawn(stream) for _ in range(PICTURES)]
@@ -35,6 +40,7 @@ def main() -> None:
     seconds = np.median([seconds for _, seconds in pictures])
     small_kb = np.mean([len(thumbnail(picture) or b"") for picture, _ in pictures]) / 1000
     print(f"picture: {seconds:.3f} s of CPU, {size_kb:.0f} kB; thumbnail {small_kb:.1f} kB")
+    record = {"picture_s": float(seconds), "picture_kb": float(size_kb)}
     with tempfile.TemporaryDirectory() as folder:
         derivatives = Path(folder)
         write_derivatives(derivatives, [picture for picture, _ in pictures], stream)
@@ -43,6 +49,10 @@ def main() -> None:
             page = write_quality_page(derivatives, ids=ids)
             taken, size_mb = time.process_time() - started, page.stat().st_size / 1e6
             print(f"page of {SCANS} scans, ids={ids}: {taken:.1f} s of CPU, {size_mb:.1f} MB")
+            name = "page" if ids else "page_without_ids"
+            record |= {f"{name}_s": taken, f"{name}_mb": size_mb}
+    if arguments.json:
+        print(json.dumps(record))
 
 
 def drawn(stream: np.random.Generator) -> tuple[bytes, float]:

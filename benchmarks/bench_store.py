@@ -1,12 +1,13 @@
 """Time packing, opening and reading of full-size scans; one thread, warm page cache.
 
-Usage: python benchmarks/bench_store.py [scans]
+Usage: python benchmarks/bench_store.py [scans] [--json]
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import platform
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -63,28 +64,47 @@ def milliseconds(work: Callable[[], object], repeats: int = 5) -> float:
     return float(np.median(spent))
 
 
-def main() -> None:
+def measure(folder: Path, scans: int) -> dict[str, float]:
     """Pack, open, read and verify a store of full-size scans."""
+    write_derivatives(folder / "derivatives", scans)
+    started = time.perf_counter()
+    pack(folder / "derivatives", folder / "store", StoreConfig(scans_per_shard=8))
+    packed = 1000 * (time.perf_counter() - started) / scans
+    store = open_store(folder / "store")
+    size = sum(path.stat().st_size for path in (folder / "store").rglob("*.npy"))
+    plan, loader = [list(range(4))] * 10, ScanLoader(store)
+    whole = milliseconds(lambda: sum(len(batch) for batch in loader.batches(plan)), 3)
+    return {
+        "pack_ms": packed,
+        "size_mb": size / scans / 1e6,
+        "open_ms": milliseconds(lambda: open_store(store.folder)),
+        "read_image_ms": milliseconds(lambda: np.array(store.image(3))),
+        "read_mask_ms": milliseconds(lambda: store.mask(3)),
+        "load_batches_ms": whole / 40,
+        "verify_ms": milliseconds(lambda: verify_store(store.folder), 1) / scans,
+    }
+
+
+def main() -> None:
+    """Print what each part costs."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("scans", type=int, nargs="?", default=12)
+    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    scans = int(sys.argv[1]) if len(sys.argv) > 1 else 12
+    scans = arguments.scans
     print(f"{platform.machine()}, one thread, {scans} scans of 150x192x192 voxels, ms a scan")
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_derivatives(folder / "derivatives", scans)
-        started = time.perf_counter()
-        pack(folder / "derivatives", folder / "store", StoreConfig(scans_per_shard=8))
-        print(f"  pack         {1000 * (time.perf_counter() - started) / scans:7.1f}")
-        store = open_store(folder / "store")
-        size = sum(path.stat().st_size for path in (folder / "store").rglob("*.npy"))
-        print(f"  size         {size / scans / 1e6:7.1f} MB a scan")
-        print(f"  open         {milliseconds(lambda: open_store(store.folder)):7.1f} (whole store)")
-        print(f"  read image   {milliseconds(lambda: np.array(store.image(3))):7.1f} (as uint16)")
-        print(f"  read mask    {milliseconds(lambda: store.mask(3)):7.1f}")
-        plan = [list(range(4))] * 10
-        loader = ScanLoader(store)
-        whole = milliseconds(lambda: sum(len(batch) for batch in loader.batches(plan)), 3)
-        print(f"  load batches {whole / 40:7.1f} (float32 image and mask, batches of 4)")
-        print(f"  verify       {milliseconds(lambda: verify_store(store.folder), 1) / scans:7.1f}")
+        found = measure(Path(name), scans)
+    print(f"  pack         {found['pack_ms']:7.1f}")
+    print(f"  size         {found['size_mb']:7.1f} MB a scan")
+    print(f"  open         {found['open_ms']:7.1f} (whole store)")
+    print(f"  read image   {found['read_image_ms']:7.1f} (as uint16)")
+    print(f"  read mask    {found['read_mask_ms']:7.1f}")
+    print(f"  load batches {found['load_batches_ms']:7.1f} (float32 image and mask, batches of 4)")
+    print(f"  verify       {found['verify_ms']:7.1f}")
+    if arguments.json:
+        print(json.dumps({"scans": scans} | found))
 
 
 if __name__ == "__main__":

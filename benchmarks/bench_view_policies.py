@@ -24,7 +24,7 @@ RECIPES = ("simclr-paper", "simclr-as-coded", "simclr-anatomy")
 
 
 def main() -> None:
-    """Print one line a policy, or one JSON object."""
+    """Print one line a policy; with --json all of it as one object on the last line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--pairs", type=int, default=20_000)
     parser.add_argument("--views", type=int, default=12)
@@ -34,8 +34,7 @@ def main() -> None:
     milliseconds = view_times(options.views)
     for name in RECIPES:
         figures[name]["ms_a_view"] = milliseconds[name]
-        if not options.json:
-            print(name, {key: round(value, 3) for key, value in figures[name].items()})
+        print(name, {key: round(value, 3) for key, value in figures[name].items()})
     if options.json:
         print(json.dumps(figures))
 

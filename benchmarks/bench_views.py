@@ -2,13 +2,14 @@
 
 One thread; milliseconds are its processor time, so that other work on the machine counts little.
 
-Usage: python benchmarks/bench_views.py [views]
+Usage: python benchmarks/bench_views.py [views] [--json]
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import platform
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -113,8 +114,10 @@ def rms(mine: View, other: View) -> float:
     )
 
 
-def compare(shape: tuple[int, int, int], spacing_mm: float, views: int) -> None:
-    """Print times and differences of the three chains for one grid."""
+def compare(
+    shape: tuple[int, int, int], spacing_mm: float, views: int
+) -> dict[str, dict[str, float]]:
+    """Times of the three chains for one grid, and differences from MONAI's."""
     scan, decoded = stored(*phantom(shape))
     into = (torch.empty_like(decoded[0]), torch.empty_like(decoded[1]))
     times: dict[str, list[float]] = {"compiled": [], "torch": [], "MONAI": []}
@@ -134,28 +137,52 @@ def compare(shape: tuple[int, int, int], spacing_mm: float, views: int) -> None:
             if name != "MONAI":
                 errors[name].append(rms(view, made["MONAI"][0]))
                 moved[name] += int((view[1] != made["MONAI"][0][1]).sum())
-    print(f"{shape[0]}x{shape[1]}x{shape[2]} voxels, {views} views, ms a view")
-    theirs = np.mean(times["MONAI"])
-    for name, spent in times.items():
-        ratio = theirs / np.mean(spent)
-        print(
-            f"  {name:8s} mean {np.mean(spent):7.1f}  median {np.median(spent):7.1f}  {ratio:5.1f}x"
-        )
+    figures = {
+        name: {
+            "mean_ms": float(np.mean(spent)),
+            "median_ms": float(np.median(spent)),
+            "ratio": float(np.mean(times["MONAI"]) / np.mean(spent)),
+        }
+        for name, spent in times.items()
+    }
     for name, found in errors.items():
-        share = moved[name] / (views * np.prod(shape))
+        figures[name] |= {
+            "median_rms": float(np.median(found)),
+            "worst_rms": max(found),
+            "mask_share": moved[name] / (views * float(np.prod(shape))),
+        }
+    return figures
+
+
+def show(figures: dict[str, dict[str, float]]) -> None:
+    """Print a line of times for every chain, and one of differences for both of ours."""
+    for name, each in figures.items():
+        times = f"mean {each['mean_ms']:7.1f}  median {each['median_ms']:7.1f}"
+        print(f"  {name:8s} {times}  {each['ratio']:5.1f}x")
+    for name in ("compiled", "torch"):
+        each = figures[name]
         print(
-            f"  {name:8s} rms difference from MONAI: median {np.median(found):.1e}, "
-            f"worst {max(found):.1e} sd; mask voxels that differ {share:.1e}"
+            f"  {name:8s} rms difference from MONAI: median {each['median_rms']:.1e}, worst "
+            f"{each['worst_rms']:.1e} sd; mask voxels that differ {each['mask_share']:.1e}"
         )
 
 
 def main() -> None:
     """Compare at the paper's grid and at 3 mm."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("views", type=int, nargs="?", default=200)
+    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    views = int(sys.argv[1]) if len(sys.argv) > 1 else 40
     print(f"torch {torch.__version__}, MONAI {monai.__version__}, {platform.machine()}, one thread")
-    compare((150, 192, 192), 1.0, views)
-    compare((50, 64, 64), 3.0, views)
+    record = {}
+    for shape, spacing_mm in (((150, 192, 192), 1.0), ((50, 64, 64), 3.0)):
+        grid = "x".join(map(str, shape))
+        print(f"{grid} voxels, {arguments.views} views, ms a view")
+        record[grid] = compare(shape, spacing_mm, arguments.views)
+        show(record[grid])
+    if arguments.json:
+        print(json.dumps({"views": arguments.views} | record))
 
 
 if __name__ == "__main__":
