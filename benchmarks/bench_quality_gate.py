@@ -1,6 +1,7 @@
 """Does quality control see spoiled scans and spoiled results, and leave good ones alone?
 
 python benchmarks/bench_quality_gate.py [SCANS] (default ../shared/scans); about 30 minutes
+python benchmarks/bench_quality_gate.py --phantoms; the same on three simulated heads, 3 minutes
 
 Results are spoiled after preprocessing, as a wrong registration would; scans before it, under an
 unchanged header. Caught means "look", "fail" or an error.
@@ -8,9 +9,10 @@ unchanged header. Caught means "look", "fail" or an error.
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,8 @@ import numpy.typing as npt
 from real_scans import coarse_heads, scans_folder, stripped_heads, whole_heads
 from scipy import ndimage
 
-from neurofm.config import PreprocessConfig
+from neurofm.cohorts.phantom import write_phantom_cohort
+from neurofm.config import PhantomConfig, PreprocessConfig
 from neurofm.errors import ScanError
 from neurofm.preprocess.pipeline import Prepared, prepare_scan
 from neurofm.preprocess.quality import judge
@@ -49,8 +52,20 @@ def losses() -> Iterator[tuple[str, Callable[[Array], Array]]]:
 
 
 def main(scans: Path) -> None:
-    """Print how many of each kind were caught."""
-    good = [*whole_heads(scans)[:4], *stripped_heads(scans)[:4], *coarse_heads(scans)[:2]]
+    """Spoil real scans of three sites."""
+    count_caught([*whole_heads(scans)[:4], *stripped_heads(scans)[:4], *coarse_heads(scans)[:2]])
+
+
+def main_on_phantoms() -> None:
+    """Spoil simulated heads, each of another scanner."""
+    config = PhantomConfig(participants=3, spacing_mm=2.0, repeat_fraction=0)
+    with tempfile.TemporaryDirectory() as folder:
+        write_phantom_cohort(Path(folder), config, seed=1)
+        count_caught(sorted(Path(folder).glob("sub-*/anat/*_T1w.nii.gz")))
+
+
+def count_caught(good: Sequence[Path]) -> None:
+    """Print how many of each kind were caught; scans are spoiled of every third person."""
     caught, tried = Counter[str](), Counter[str]()
     for path in good:
         prepared = prepare_scan(path, CONFIG)
@@ -127,4 +142,7 @@ def _normal(image: Array) -> Array:
 
 
 if __name__ == "__main__":
-    main(scans_folder())
+    if "--phantoms" in sys.argv:
+        main_on_phantoms()
+    else:
+        main(scans_folder())

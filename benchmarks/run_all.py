@@ -12,7 +12,10 @@ from datetime import date
 from pathlib import Path
 
 HERE = Path(__file__).parent
-_OTHERS = (("data_path.py", "--json"), ("memory.py", "--json"), ("memory.py", "--full-size"))
+_OTHERS = (
+    ("bench_quality_gate.py", "--phantoms"),
+    ("data_path.py", "--json"), ("memory.py", "--json"), ("memory.py", "--full-size"),
+)  # fmt: skip
 
 
 def main() -> int:
