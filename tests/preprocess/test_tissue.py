@@ -6,7 +6,7 @@ import pytest
 from neurofm.errors import ScanError
 from neurofm.preprocess.likeness import dice
 from neurofm.preprocess.template_space import template_space
-from neurofm.preprocess.tissue import CSF, GREY, WHITE, label_tissue
+from neurofm.preprocess.tissue import CSF, GREY, WHITE, Trust, label_tissue
 
 SPACE = template_space("nilearn", 3.0)
 TRUTH = np.where(SPACE.brain.array, SPACE.priors.argmax(axis=0) + 1, 0)
@@ -28,6 +28,16 @@ def test_every_voxel_of_the_brain_and_no_other_gets_a_label() -> None:
     labels = label_tissue(simulated((30, 70, 110)), TRUTH > 0, SPACE.priors)
     assert np.array_equal(labels > 0, TRUTH > 0)
     assert labels.dtype == np.uint8
+
+
+@pytest.mark.parametrize("without", [Trust(atlas_share=0), Trust(neighbour_rounds=0)])
+def test_atlas_and_neighbours_both_help_in_noise(without: Trust) -> None:
+    image = simulated((30, 70, 110), noise=30)
+    wrong = [
+        (label_tissue(image, TRUTH > 0, SPACE.priors, trust) != TRUTH).mean()
+        for trust in (Trust(), without)
+    ]
+    assert wrong[0] < 0.9 * wrong[1]
 
 
 def test_the_brightness_of_the_scan_does_not_matter() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,17 +15,31 @@ Floats = npt.NDArray[np.float32]
 # Labels of the tissue map.
 CSF, GREY, WHITE = 1, 2, 3
 
-# Share of the atlas in the prior; the rest is the same for all, because people differ from it.
-_ATLAS_SHARE = 0.9
-# Strength of the agreement asked of the six neighbours, and how often it is asked.
-_NEIGHBOUR_WEIGHT = 2.0
-_NEIGHBOUR_ROUNDS = 2
 _FIT_ROUNDS = 30
 _FIT_VOXELS = 100_000
 
 
+@dataclass(frozen=True)
+class Trust:
+    """How far atlas and neighbours are believed beside the brightness; see docs/preprocessing.md.
+
+    Attributes:
+        atlas_share: of the atlas in the prior; the rest is the same for all, because people differ
+            from it.
+        neighbour_weight: strength of the agreement asked of the six neighbours.
+        neighbour_rounds: how often it is asked.
+    """
+
+    atlas_share: float = 0.9
+    neighbour_weight: float = 2.0
+    neighbour_rounds: int = 2
+
+
+DEFAULT_TRUST = Trust()
+
+
 def label_tissue(
-    image: Floats, brain: npt.NDArray[np.bool_], priors: Floats
+    image: Floats, brain: npt.NDArray[np.bool_], priors: Floats, trust: Trust = DEFAULT_TRUST
 ) -> npt.NDArray[np.uint8]:
     """Label every voxel of the brain as CSF 1, grey matter 2 or white matter 3; 0 elsewhere.
 
@@ -35,6 +51,7 @@ def label_tissue(
         image: (x, y, z) bias-corrected T1 intensities.
         brain: (x, y, z) voxels to label.
         priors: (3, x, y, z) atlas probability of CSF, GM and WM.
+        trust: in atlas and neighbours.
 
     Raises:
         ScanError: the three tissues cannot be told apart, as in a scan that is no T1.
@@ -44,10 +61,10 @@ def label_tissue(
     inside = brain[box]
     values = image[box][inside].astype(np.float32)
     atlas = np.stack([prior[box][inside] for prior in priors])
-    prior = (_ATLAS_SHARE * atlas + (1 - _ATLAS_SHARE) / 3).astype(np.float32)
+    prior = (trust.atlas_share * atlas + (1 - trust.atlas_share) / 3).astype(np.float32)
     means, deviations = _fit(values, prior)
     evidence = _log_gaussians(values, means, deviations) + np.log(prior)
-    labels[box][inside] = _agreed(evidence, inside).argmax(axis=0) + 1
+    labels[box][inside] = _agreed(evidence, inside, trust).argmax(axis=0) + 1
     return labels
 
 
@@ -78,15 +95,15 @@ def _fit(values: Floats, prior: Floats) -> tuple[Floats, Floats]:
     return means, deviations
 
 
-def _agreed(evidence: Floats, inside: npt.NDArray[np.bool_]) -> Floats:
+def _agreed(evidence: Floats, inside: npt.NDArray[np.bool_], trust: Trust) -> Floats:
     """Class scores after voxels have heard the mean opinion of their six neighbours."""
     scores = evidence
     opinions = np.zeros((3, *inside.shape), dtype=np.float32)
-    for _ in range(_NEIGHBOUR_ROUNDS):
+    for _ in range(trust.neighbour_rounds):
         for opinion, posterior in zip(opinions, _softmax(scores), strict=True):
             opinion[inside] = posterior
         heard = np.stack([_mean_of_neighbours(opinion)[inside] for opinion in opinions])
-        scores = evidence + _NEIGHBOUR_WEIGHT * heard
+        scores = evidence + trust.neighbour_weight * heard
     return scores
 
 
