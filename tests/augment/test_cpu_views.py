@@ -113,18 +113,25 @@ def test_a_drawn_compiled_view_equals_monais_chain(seed, small, monai_chain):
 
 
 @pytest.mark.slow
-def test_full_size_compiled_views_equal_monais_chain(large, monai_chain):
+def test_full_size_views_of_both_ways_equal_monais_chain(large, monai_chain):
+    """200 of them: benchmarks/bench_views.py."""
     scan, decoded = stored_and_decoded(large)
-    errors, moved_differently = [], 0
-    for seed in range(30):
+    errors: dict[str, list[float]] = {"compiled": [], "torch": []}
+    moved_differently = dict.fromkeys(errors, 0)
+    for seed in range(40):
         draw = draw_view(random_stream("large", seed), ViewsConfig(), (150, 192, 192), 1.0)
-        image, mask, _ = compiled(scan, draw)
         theirs = monai_chain(*decoded, draw)
-        moved_differently += int((mask != theirs[1][0, 0].numpy()).sum())
-        errors.append(rms(image, theirs, mask))
-    assert np.median(errors) < 1e-3
-    assert max(errors) < 2e-2
-    assert moved_differently <= 1e-5 * 30 * 150 * 192 * 192
+        image, mask, _ = compiled(scan, draw)
+        by_torch, moved = apply_views(*decoded, [draw])
+        both = {"compiled": (image, mask)}
+        both["torch"] = (zscore_in_mask_(by_torch, moved)[0, 0].numpy(), moved[0, 0].numpy())
+        for way, (ours, inside) in both.items():
+            moved_differently[way] += int((inside != theirs[1][0, 0].numpy()).sum())
+            errors[way].append(rms(ours, theirs, inside))
+    for way, found in errors.items():
+        assert np.median(found) < 1e-3
+        assert max(found) < 2e-2
+        assert moved_differently[way] <= 1e-5 * 40 * 150 * 192 * 192
 
 
 def test_grids_whose_slices_fill_no_whole_bytes_are_right():
