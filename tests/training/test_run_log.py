@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from neurofm.training.run_log import Record, epoch_record, open_log, read_log
 
 _STEP = Record(
@@ -53,6 +55,24 @@ def test_figures_stand_beside_the_loss_and_nan_is_null(tmp_path: Path) -> None:
     assert row["loss"] is None
     assert row["alignment"] == 0.5
     assert row["parts"] == {"nt_xent": 2.0}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_tensorboard_shows_the_numbers_of_the_log_also_after_a_stop(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with open_log(tmp_path, 0) as log:
+        for step in range(1, 6):
+            log.add(replace(_STEP, step=step))
+    with open_log(tmp_path, 3) as log:
+        log.add(replace(_STEP, step=4, loss=9.0))
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    names = {"loss", "nt_xent", "alignment", "gradient_norm", "learning_rate"}
+    names |= {"pairs_per_second", "data_wait_share", "seconds", "skipped_steps"}
+    assert set(events.Tags()["scalars"]) == {f"step/{name}" for name in names}
+    shown = [(event.step, event.value) for event in events.Scalars("step/loss")]
+    assert shown == [(row["step"], row["loss"]) for row in read_log(tmp_path)]
 
 
 def test_an_epoch_sums_up_its_steps() -> None:
