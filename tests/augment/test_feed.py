@@ -142,6 +142,7 @@ def test_a_scan_without_brain_is_named(store):
 
 
 def test_a_scan_that_cannot_be_read_is_named(store):
+    """Case P7."""
     (store.folder / "shards" / "00001-images.npy").unlink()
     batches = ViewFeed(store, VIEWS, 0, CPU).batches([[0, 1], [2, 3]], 0)
     assert next(batches).rows == (0, 1)

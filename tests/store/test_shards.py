@@ -19,6 +19,7 @@ def test_blocks_come_back_memory_mapped(tmp_path):
 
 
 def test_the_full_size_is_taken_from_the_disk_before_the_first_block(tmp_path):
+    """Case F2: a disk that fills up later cannot kill a process that writes to mapped memory."""
     with array_file(tmp_path / "a.npy", (100, 100), np.uint16, 50):
         (unfinished,) = tmp_path.iterdir()
         assert unfinished.name != "a.npy"
