@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from neurofm.volumes.volume import Volume
 
 Nifti = Callable[..., bytes]
 LONGEST_S = 2.0
+FILES = int(os.environ.get("NEUROFM_FUZZ_FILES", "150"))
 
 
 def outcome(path: Path) -> str:
@@ -75,7 +77,7 @@ def test_a_file_with_random_damage_is_read_or_refused(
     whole = nifti(voxels, order=kind[0], **spacing)
     path = tmp_path / f"scan{ending}"
     outcomes = []
-    for number in range(150):
+    for number in range(FILES):
         if ending == ".nii":
             data = damaged(whole, rng, header_only=number % 2 == 0)
         elif number % 2:
