@@ -64,7 +64,10 @@ def make_weights(folder: Path, store: Store, seen: tuple[str, ...] = ("fake/nobo
 def test_an_evaluation_leaves_every_table_and_a_second_call_changes_none(
     store: Store, tmp_path: Path
 ) -> None:
+    """F7: what a killed process left is swept."""
     weights, folder = make_weights(tmp_path / "weights", store), tmp_path / "evaluation"
+    folder.mkdir()
+    (folder / ".unfinished-old.parquet").write_bytes(b"half")
     record = evaluate(RECIPE, store, weights, folder)
     assert {path.name for path in folder.iterdir()} == {
         ".lock", "embeddings.parquet", "predictions.parquet", "results.parquet",

@@ -24,7 +24,7 @@ from neurofm.evaluation.record import (
     write_record,
 )
 from neurofm.evaluation.results import Tables, tabulate
-from neurofm.files import atomic_path, only_writer
+from neurofm.files import atomic_path, only_writer, sweep_unfinished
 from neurofm.models.embeddings import embed_store, write_embeddings
 from neurofm.progress import Progress, SilentProgress
 from neurofm.store.reader import Store
@@ -65,6 +65,7 @@ def evaluate(
     """
     opened = open_evaluation(recipe, store, weights, allow_overlap, allow_other_contract)
     with only_writer(folder):
+        sweep_unfinished(folder)
         if (folder / RECORD).is_file():
             return _same_evaluation(folder, opened)
         return _evaluate(opened, store, folder, progress or SilentProgress())
