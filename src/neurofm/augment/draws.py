@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from neurofm.augment.affine import AffineDraw, draw_affine
 from neurofm.augment.crops import are_limited, draw_crops, smallest_crop
+from neurofm.augment.noise import NoiseDraw, draw_noise
 from neurofm.augment.scanner import ScannerDraw, draw_scanner
 from neurofm.config.learning import ViewsConfig
 from neurofm.seeds import random_stream, seed_of
@@ -24,6 +26,9 @@ class ViewDraw:
         shift: added to every intensity; 0 for no shift.
         gamma: contrast exponent, or None for no change of contrast.
         scanner: what happens to the crop's voxels before all else, or None for nothing.
+        affine: turn, scaling and move of the resized crop, or None for none.
+        noise: added to the finished view, or None for none.
+        zscore_first: the scan is z-scored before all else, and nothing is masked afterwards.
     """
 
     crop_start: tuple[int, int, int]
@@ -33,6 +38,9 @@ class ViewDraw:
     shift: float
     gamma: float | None
     scanner: ScannerDraw | None = None
+    affine: AffineDraw | None = None
+    noise: NoiseDraw | None = None
+    zscore_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,9 +67,10 @@ def draw_for(
 ) -> ViewDraw:
     """Everything that is drawn for one view under a recipe.
 
-    Without limits of the crops and scanner augmentation it is `draw_view` on the stream of the key.
-    With limits, the two views of an attempt are cropped as one pair (`draw_crops`); a view drawn
-    again because its voxels are unusable is of another pair than a view that was not.
+    Without limits of the crops, scanner augmentation, affine map and noise it is `draw_view` on the
+    stream of the key; each of these has a stream of its own. With limits, the two views of an
+    attempt are cropped as one pair (`draw_crops`); a view drawn again because its voxels are
+    unusable is of another pair than a view that was not.
 
     Args:
         key: what the draw is for.
@@ -71,17 +80,22 @@ def draw_for(
     """
     if config.distinct_draws:
         key = _one_of(config.distinct_draws, key)
-    stream = random_stream("view", key.seed, key.epoch, key.item, key.view, key.attempt)
-    draw = draw_view(stream, config, shape, spacing_mm)
+    draw = draw_view(_stream("view", key), config, shape, spacing_mm)
     if are_limited(config):
         pair, place = divmod(key.view, 2)
         stream = random_stream("crops", key.seed, key.epoch, key.item, pair, key.attempt)
         crop = draw_crops(stream, config, shape, spacing_mm)[place]
         draw = replace(draw, crop_start=crop.start, crop_size=crop.size)
     if config.scanner.is_used:
-        stream = random_stream("scanner", key.seed, key.epoch, key.item, key.view, key.attempt)
-        draw = replace(draw, scanner=draw_scanner(stream, config.scanner, spacing_mm))
-    return draw
+        scanner = draw_scanner(_stream("scanner", key), config.scanner, spacing_mm)
+        draw = replace(draw, scanner=scanner)
+    if config.affine.probability:
+        affine = draw_affine(_stream("affine", key), config.affine, spacing_mm)
+        draw = replace(draw, affine=affine)
+    if config.noise_probability:
+        noise = draw_noise(_stream("noise", key), config.noise_probability, config.noise_std)
+        draw = replace(draw, noise=noise)
+    return replace(draw, zscore_first=config.zscore == "before")
 
 
 def draw_view(
@@ -119,6 +133,10 @@ def draw_view(
         shift=float(shift) if shifts else 0.0,
         gamma=float(gamma) if contrasts else None,
     )
+
+
+def _stream(name: str, key: ViewKey) -> np.random.Generator:
+    return random_stream(name, key.seed, key.epoch, key.item, key.view, key.attempt)
 
 
 def _one_of(draws: int, key: ViewKey) -> ViewKey:

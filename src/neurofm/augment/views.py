@@ -1,4 +1,4 @@
-"""The random views of SimCLR: crop, resize, flip, rotate, shift, contrast, then z-score."""
+"""Random views: crop, resize, flip, rotate, affine, shift, contrast, z-score, noise."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from neurofm.augment.affine import move_affinely
 from neurofm.augment.draws import ViewDraw, ViewKey, draw_for
 from neurofm.augment.geometry import crop_and_resize, rotate_in_plane
+from neurofm.augment.noise import add_noise_
 from neurofm.augment.scanner import scanned_volume
 from neurofm.config.learning import ViewsConfig
 from neurofm.data.batch import Batch
-from neurofm.data.prepare import zscore_in_mask_
+from neurofm.data.prepare import zscore_in_mask, zscore_in_mask_
 from neurofm.errors import ScanError
 
 Images = Float[Tensor, "batch 1 depth height width"]
 Masks = Bool[Tensor, "batch 1 depth height width"]
+Usable = Bool[Tensor, " batch"]
+ONE_INTENSITY = 1e-4  # standard deviations between lowest and highest; rounding stays below
 _VOXELS_TOGETHER = 2**26  # on a GPU; what a rotation needs besides grows with it
 
 
 def make_views(batch: Batch, config: ViewsConfig, seed: int, view: int, spacing_mm: float) -> Batch:
-    """One view of every scan of a batch, z-scored inside the mask as the view moved it.
+    """One view of every scan of a batch, z-scored as the recipe asks.
 
     The draws depend on seed, epoch, participant and view number only. A view without brain, of one
     intensity, or with a NaN is drawn again. Views that the batch brings are taken as they are; the
@@ -47,25 +51,58 @@ def make_views(batch: Batch, config: ViewsConfig, seed: int, view: int, spacing_
     images, masks = torch.empty_like(batch.images), torch.empty_like(batch.masks)
     pending = list(range(len(batch)))
     for attempt in range(config.max_redraws + 1):
+        usable: list[Usable] = []
         for chosen in _portions(pending, batch.images):
             keys = [ViewKey(seed, batch.epoch, batch.items[i], view, attempt) for i in chosen]
             draws = [draw_for(key, config, (depth, height, width), spacing_mm) for key in keys]
             place = _place(chosen)
-            image, mask = apply_views(batch.images[place], batch.masks[place], draws)
-            images[place], masks[place] = zscore_in_mask_(image, mask), mask
-        sound = _sound([images[i] for i in pending])
-        pending = [i for i, usable in zip(pending, sound, strict=True) if not usable]
+            finished = finished_views(batch.images[place], batch.masks[place], draws)
+            images[place], masks[place] = finished[:2]
+            usable.append(finished[2])
+        sound: list[bool] = torch.cat(usable).tolist()
+        pending = [i for i, is_usable in zip(pending, sound, strict=True) if not is_usable]
         if not pending:
             return replace(batch, images=images, masks=masks)
     raise no_usable_view(batch.items[pending[0]], config)
 
 
-def apply_views(images: Images, masks: Masks, draws: Sequence[ViewDraw]) -> tuple[Images, Masks]:
-    """Carry out one draw for each volume; the inputs stay as they are, nothing is z-scored yet.
+def finished_views(
+    images: Images, masks: Masks, draws: Sequence[ViewDraw]
+) -> tuple[Images, Masks, Usable]:
+    """Carry out one draw for each volume, with z-score and noise, and judge the views.
 
-    Equal to MONAI's SpatialCrop, Resize, Flip, Rotate, ShiftIntensity and AdjustContrast in this
-    order, images trilinear and masks nearest (paper, section 4.2). Scanner augmentation, where
-    drawn, changes the crop's voxels before all that.
+    A view z-scored last is 0 outside its mask, noise included. It is usable where it has brain of
+    more than one intensity, all finite. One z-scored first is not masked; it is usable where it has
+    brain and, before noise, more than one intensity, all finite.
+
+    Args:
+        images: intensities; they stay as they are.
+        masks: inside the brain.
+        draws: one for each volume, all with the same `zscore_first`.
+    """
+    images, masks = apply_views(images, masks, draws)
+    if draws[0].zscore_first:
+        lowest, highest = _bounds(images)
+        finite = torch.isfinite(lowest) & torch.isfinite(highest)
+        usable = finite & (highest - lowest > ONE_INTENSITY) & masks.flatten(1).any(dim=1)
+    else:
+        images = zscore_in_mask_(images, masks)
+        sizes = torch.stack([torch.linalg.vector_norm(image) for image in images])
+        usable = torch.isfinite(sizes) & (sizes > 0)
+    for i, draw in enumerate(draws):
+        if draw.noise is not None:
+            where = None if draw.zscore_first else masks[i : i + 1]
+            add_noise_(images[i : i + 1], where, draw.noise)
+    return images, masks, usable
+
+
+def apply_views(images: Images, masks: Masks, draws: Sequence[ViewDraw]) -> tuple[Images, Masks]:
+    """Carry out one draw for each volume but for its last steps, z-score and noise.
+
+    Equal to MONAI's SpatialCrop, Resize, Flip, Rotate, Affine, ShiftIntensity and AdjustContrast in
+    this order, images trilinear and masks nearest (paper, section 4.2). Where drawn, scanner
+    augmentation changes the crop's voxels before all that; where asked for, the whole scan is
+    z-scored before all that. The inputs stay as they are.
 
     Args:
         images: intensities.
@@ -82,6 +119,12 @@ def apply_views(images: Images, masks: Masks, draws: Sequence[ViewDraw]) -> tupl
             images, masks = rotated
         else:
             images[place], masks[place] = rotated
+    for i, draw in enumerate(draws):
+        if draw.affine is not None:
+            moved_image, moved_mask = move_affinely(
+                images[i : i + 1], masks[i : i + 1], draw.affine
+            )
+            images[i], masks[i] = moved_image[0], moved_mask[0]
     for image, draw in zip(images, draws, strict=True):
         if draw.shift:
             image.add_(draw.shift)
@@ -117,6 +160,8 @@ def no_usable_view(item: str, config: ViewsConfig) -> ScanError:
 
 
 def _cropped(image: Images, mask: Masks, draw: ViewDraw) -> tuple[Images, Masks]:
+    if draw.zscore_first:
+        image = zscore_in_mask(image, mask)
     if draw.scanner is not None:
         image = scanned_volume(image, draw.scanner, draw.crop_start, draw.crop_size)
     return crop_and_resize(image, mask, draw.crop_start, draw.crop_size, draw.flip)
@@ -145,10 +190,3 @@ def _bounds(images: Images) -> tuple[Float[Tensor, " batch"], Float[Tensor, " ba
         return lowest[None], highest[None]
     lowest, highest = torch.aminmax(images.flatten(1), dim=1)
     return lowest, highest
-
-
-def _sound(views: Sequence[Tensor]) -> list[bool]:
-    """Whether each z-scored view holds brain (not all zero) and no NaN or Inf."""
-    sizes = torch.stack([torch.linalg.vector_norm(view) for view in views])
-    sound: list[bool] = (torch.isfinite(sizes) & (sizes > 0)).tolist()
-    return sound
