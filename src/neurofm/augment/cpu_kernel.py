@@ -24,7 +24,7 @@ from neurofm.augment.cpu_arithmetic import (
 )
 
 
-def _compiled(fastmath: bool) -> Callable[[Any], Any]:
+def compiled(fastmath: bool) -> Callable[[Any], Any]:
     """Compile at the first call; keep the result on disk where any folder for it can be written."""
 
     def compile_it(function: Any) -> Any:
@@ -37,7 +37,7 @@ def _compiled(fastmath: bool) -> Callable[[Any], Any]:
 
 
 @no_type_check
-@_compiled(fastmath=False)
+@compiled(fastmath=False)
 def rotation_places(radians, plane, places, nearest):
     """Find where each pixel comes from (see `geometry.rotate_in_plane`).
 
@@ -67,7 +67,7 @@ def rotation_places(radians, plane, places, nearest):
 
 
 @no_type_check
-@_compiled(fastmath=False)
+@compiled(fastmath=False)
 def move_mask(bits, source_slices, source_pixels, mask, spans):
     """Look every voxel of a mask up in the stored bits; return how many are inside.
 
@@ -86,16 +86,16 @@ def move_mask(bits, source_slices, source_pixels, mask, spans):
             mask[z] = mask[z - 1]
             spans[z] = spans[z - 1]
         else:
-            _unpack(bits, source_slices[z] * pixels, flat)
+            unpack(bits, source_slices[z] * pixels, flat)
             inside = 0
             inside = _look_up(flat, source_pixels, mask[z])
-            _find_span(mask[z], spans[z])
+            find_span(mask[z], spans[z])
         total += inside
     return total
 
 
 @no_type_check
-@_compiled(fastmath=True)
+@compiled(fastmath=True)
 def move_image(codes, box, axes, places, image):
     """Stretch a box of stored numbers to the full grid, rotate its slices; return lowest, highest.
 
@@ -134,7 +134,7 @@ def move_image(codes, box, axes, places, image):
 
 
 @no_type_check
-@_compiled(fastmath=True)
+@compiled(fastmath=True)
 def adjust_contrast(image, mask, spans, curve, centre):
     """Turn every x of the spans into ((x - lowest) * factor) ** gamma; `curve` holds these three.
 
@@ -146,7 +146,7 @@ def adjust_contrast(image, mask, spans, curve, centre):
         row, inside = image[z, spans[z, 0] : spans[z, 1]], mask[z, spans[z, 0] : spans[z, 1]]
         part, square = np.float32(0), np.float32(0)
         for i in range(len(row)):
-            value = _power((row[i] - lowest) * factor, gamma)
+            value = power((row[i] - lowest) * factor, gamma)
             row[i] = value
             distance = (value - centre) * np.float32(inside[i])
             part += distance
@@ -157,7 +157,7 @@ def adjust_contrast(image, mask, spans, curve, centre):
 
 
 @no_type_check
-@_compiled(fastmath=True)
+@compiled(fastmath=True)
 def moments_inside(image, mask, spans, centre):
     """Sum and sum of squares of the distances to `centre` inside the mask."""
     total, squares = 0.0, 0.0
@@ -174,7 +174,7 @@ def moments_inside(image, mask, spans, centre):
 
 
 @no_type_check
-@_compiled(fastmath=True)
+@compiled(fastmath=True)
 def standardise(image, mask, spans, centre, line):
     """Turn every x inside the mask into (x - centre) * factor + constant and all others into 0.
 
@@ -191,8 +191,8 @@ def standardise(image, mask, spans, centre, line):
 
 
 @no_type_check
-@_compiled(fastmath=False)
-def _unpack(bits, start, out):
+@compiled(fastmath=False)
+def unpack(bits, start, out):
     """One byte for each bit from `start` on."""
     if start % 8 == 0 and len(out) % 8 == 0:
         for i in range(len(out) // 8):
@@ -205,7 +205,7 @@ def _unpack(bits, start, out):
 
 
 @no_type_check
-@_compiled(fastmath=False)
+@compiled(fastmath=False)
 def _look_up(flat, places, out):
     total = 0
     for i in range(len(out)):
@@ -216,8 +216,9 @@ def _look_up(flat, places, out):
 
 
 @no_type_check
-@_compiled(fastmath=False)
-def _find_span(row, span):
+@compiled(fastmath=False)
+def find_span(row, span):
+    """From the first pixel inside to after the last."""
     first, end = 0, len(row)
     while first < end and row[first] == 0:
         first += 1
@@ -227,7 +228,7 @@ def _find_span(row, span):
 
 
 @no_type_check
-@_compiled(fastmath=True)
+@compiled(fastmath=True)
 def _stretch_slice(stored, box, axes, rows, out):
     """Trilinear's part within a slice; `rows` is memory for the slice stretched along x."""
     (start, size), (_, (y_first, y_weight), (x_first, x_weight)) = box, axes
@@ -248,7 +249,7 @@ def _stretch_slice(stored, box, axes, rows, out):
 
 
 @no_type_check
-@_compiled(fastmath=True)
+@compiled(fastmath=True)
 def _blend(before, after, weight, out):
     lowest, highest = np.float32(np.inf), np.float32(-np.inf)
     for i in range(len(out)):
@@ -260,7 +261,7 @@ def _blend(before, after, weight, out):
 
 
 @no_type_check
-@_compiled(fastmath=True)
+@compiled(fastmath=True)
 def _rotate(pixels, places, width, out):
     corner, down, right = places
     one, below = np.uint32(1), np.uint32(width)
@@ -283,8 +284,8 @@ _LOWEST_EXPONENT = np.float32(-126)
 
 
 @no_type_check
-@_compiled(fastmath=True)
-def _power(base, gamma):
+@compiled(fastmath=True)
+def power(base, gamma):
     """Base (0 to 1) to the power of a positive gamma by polynomials, to a few float32 roundings."""
     a, b = _LOG, _EXP
     t = mantissa(base) - _ONE
