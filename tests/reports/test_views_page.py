@@ -95,6 +95,19 @@ def test_the_caption_tells_what_was_drawn(store: Store) -> None:
     assert (gamma is None) == ("gamma 1" not in words and "gamma 0" not in words)
 
 
+def test_the_caption_tells_of_affine_map_and_noise(store: Store) -> None:
+    asked = ("views.affine.probability=1", "views.noise_probability=1", "views.zscore=before")
+    chosen = load_recipe("simclr-paper", ("store.spacing_mm=6", *asked))
+    (pair,) = sample_pairs(chosen, store, 1)
+    draw = pair.first.draw
+    assert draw.affine is not None
+    assert draw.noise is not None
+    words = draw_words(pair.first)
+    assert f"noise {draw.noise.std:.2f}" in words
+    assert f"size {1 / draw.affine.scale[0]:.0%}" in words
+    assert len(words.splitlines()) == 3
+
+
 @pytest.mark.slow
 def test_phantoms_stand_in_for_a_store() -> None:
     pytest.importorskip("nilearn")

@@ -8,19 +8,21 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from neurofm.augment.affine import draw_affine
 from neurofm.augment.draws import ViewDraw, draw_view
+from neurofm.augment.noise import draw_noise
 from neurofm.augment.scanner import ScannerDraw, draw_scanner
-from neurofm.augment.views import apply_views
+from neurofm.augment.views import finished_views
 from neurofm.config.learning import ViewsConfig
-from neurofm.data.prepare import zscore_in_mask_
 from neurofm.seeds import random_stream
 
 _SHAPE, _SPACING_MM = (25, 32, 32), 6.0
 _TRIES = 8
 _NOTHING = 1e-3  # standard deviations; rounding stays far below
+_SHIFT = "intensity shift"
 # What a transform does in vain, where the reason is known.
 _REASONS = {
-    "intensity shift": "the z-score removes any constant",
+    _SHIFT: "the z-score removes any constant",
     "crop": "every view shows the whole volume",
     "slice thickness": "no slice is thicker than a voxel",
 }
@@ -32,40 +34,47 @@ class Effect:
 
     Attributes:
         transform: its name.
-        largest_change: of a voxel after the z-score, in standard deviations, over several draws.
+        largest_change: of a voxel of the view, in standard deviations, over several draws.
+        reason: why it would be in vain.
     """
 
     transform: str
     largest_change: float
+    reason: str = "its range is empty"
 
     @property
     def warning(self) -> str:
         """One line where the transform changes nothing; else empty."""
         if self.largest_change > _NOTHING:
             return ""
-        reason = _REASONS.get(self.transform, "its range is empty")
-        return f"views: the {self.transform} changes nothing: {reason}"
+        return f"views: the {self.transform} changes nothing: {self.reason}"
 
 
 def check_effects(config: ViewsConfig, spacing_mm: float) -> tuple[Effect, ...]:
     """Apply each transform the recipe asks for alone, through the whole chain with its z-score.
 
-    A phantom of 25x32x32 voxels of 6 mm stands for the volume; thick slices are tried with the
-    thickness they have in voxels of `spacing_mm`.
+    A shift changes something only where the z-score comes first. A phantom of 25x32x32 voxels of
+    6 mm stands for the volume; thick slices are tried with the thickness they have in voxels of
+    `spacing_mm`.
 
     Args:
         config: the recipe's views.
         spacing_mm: voxel size of the volumes the recipe is for.
     """
     image, mask = _phantom()
-    untouched = ViewDraw((0, 0, 0), _SHAPE, False, None, 0.0, None)
+    is_first = config.zscore == "before"
+    untouched = ViewDraw((0, 0, 0), _SHAPE, False, None, 0.0, None, zscore_first=is_first)
     plain = _seen(image, mask, untouched)
     changes: dict[str, float] = {}
     for attempt in range(_TRIES):
         for name, draw in _alone(config, spacing_mm, attempt, untouched):
             change = float((_seen(image, mask, draw) - plain).abs().max()) if draw else 0.0
             changes[name] = max(changes.get(name, 0.0), change)
-    return tuple(Effect(name, change) for name, change in changes.items())
+    reasons = {name: why for name, why in _REASONS.items() if not (is_first and name == _SHIFT)}
+    return tuple(
+        Effect(name, change, reasons[name]) if name in reasons else Effect(name, change)
+        for name, change in changes.items()
+    )
 
 
 def _alone(
@@ -80,9 +89,16 @@ def _alone(
     if config.rotation_probability:
         yield "rotation", replace(untouched, rotation_radians=drawn.rotation_radians)
     if config.intensity_shift_probability:
-        yield "intensity shift", replace(untouched, shift=drawn.shift)
+        yield _SHIFT, replace(untouched, shift=drawn.shift)
     if config.gamma_probability:
         yield "contrast", replace(untouched, gamma=drawn.gamma)
+    if config.affine.probability:
+        certain = config.affine.model_copy(update={"probability": 1.0})
+        affine = draw_affine(random_stream("effect of affine", attempt), certain, _SPACING_MM)
+        yield "affine map", replace(untouched, affine=affine)
+    if config.noise_probability:
+        noise = draw_noise(random_stream("effect of noise", attempt), 1.0, config.noise_std)
+        yield "Gaussian noise", replace(untouched, noise=noise)
     for name, scanner in _scanners_alone(config, spacing_mm, attempt):
         yield name, replace(untouched, scanner=scanner)
 
@@ -125,8 +141,7 @@ def _always(config: ViewsConfig) -> ViewsConfig:
 
 
 def _seen(image: Tensor, mask: Tensor, draw: ViewDraw) -> Tensor:
-    view, moved = apply_views(image, mask, [draw])
-    return zscore_in_mask_(view, moved)
+    return finished_views(image, mask, [draw])[0]
 
 
 def _phantom() -> tuple[Tensor, Tensor]:

@@ -6,15 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from neurofm.augment.crops import overlap, stretch_ratio
 from neurofm.augment.draws import ViewDraw, ViewKey, draw_for
-from neurofm.augment.views import apply_views, no_usable_view
+from neurofm.augment.views import finished_views, no_usable_view
 from neurofm.config.recipe import Recipe
 from neurofm.data.batch import Batch
 from neurofm.data.loader import ScanLoader
-from neurofm.data.prepare import zscore_in_mask_
 from neurofm.data.sampler import ParticipantSampler
 from neurofm.reports.view_phantoms import phantom_batch
 from neurofm.store.reader import Store
@@ -31,7 +29,7 @@ class ShownView:
     Attributes:
         scan, scan_mask: the whole scan.
         draw: what was done to it.
-        image, mask: the view, z-scored.
+        image, mask: the view, as the network gets it.
     """
 
     scan: Image
@@ -99,9 +97,8 @@ def _shown(recipe: Recipe, scans: Batch, place: int, view: int, spacing_mm: floa
     for attempt in range(config.max_redraws + 1):
         key = ViewKey(recipe.seed, scans.epoch, item, view, attempt)
         draw = draw_for(key, config, _triple(image.shape[2:]), spacing_mm)
-        seen, moved = apply_views(image, mask, [draw])
-        norm = float(torch.linalg.vector_norm(zscore_in_mask_(seen, moved)))
-        if np.isfinite(norm) and norm > 0:
+        seen, moved, is_usable = finished_views(image, mask, [draw])
+        if is_usable.item():
             volumes = (tensor[0, 0].numpy() for tensor in (image, mask, seen, moved))
             scan, scan_mask, shown, shown_mask = volumes
             return ShownView(scan, scan_mask, draw, shown, shown_mask)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from neurofm.augment.affine import AffineDraw
 from neurofm.augment.scanner import ScannerDraw
 from neurofm.reports.view_samples import ShownPair, ShownView
 
@@ -20,7 +21,7 @@ def pair_words(pair: ShownPair) -> str:
 
 
 def draw_words(view: ShownView) -> str:
-    """What was done to a view: geometry, intensities, scanner; a line each."""
+    """What was done to a view: geometry, affine map, intensities, scanner; a line each."""
     draw = view.draw
     shares = [size / full for size, full in zip(draw.crop_size, view.scan.shape, strict=True)]
     crop = " x ".join(f"{share:.0%}" for share in shares)
@@ -34,10 +35,23 @@ def draw_words(view: ShownView) -> str:
     first = f"crop {crop} (z, y, x), stretch {view.stretch:.1f}:1{flip}{turn}, brain {brain:.0%}"
     parts = [f"shift {draw.shift:+.2f}"] if draw.shift else []
     parts += [] if draw.gamma is None else [f"gamma {draw.gamma:.2f}"]
-    lines = [first, ", ".join(parts) or "no shift, no gamma"]
+    parts += [] if draw.noise is None else [f"noise {draw.noise.std:.2f}"]
+    lines = [first]
+    if draw.affine is not None:
+        lines.append(_affine_words(draw.affine))
+    lines.append(", ".join(parts) or "no shift, no gamma")
     if draw.scanner is not None:
         lines.append(_scanner_words(draw.scanner))
     return "\n".join(lines)
+
+
+def _affine_words(affine: AffineDraw) -> str:
+    """Sizes and moves as they are seen: the draw says where voxels come from."""
+    turns = " ".join(f"{math.degrees(radians):+.1f}°" for radians in affine.rotation_radians)
+    sizes = " ".join(f"{1 / scale:.0%}" for scale in affine.scale)
+    shifts = zip(affine.translation_voxels, affine.scale, strict=True)
+    moves = " ".join(f"{-voxels / scale:+.1f}" for voxels, scale in shifts)
+    return f"affine (z, y, x): turned {turns}, size {sizes}, moved {moves} voxels"
 
 
 def _scanner_words(scanner: ScannerDraw) -> str:

@@ -28,7 +28,8 @@ def draw_pairs(pairs: Sequence[ShownPair], title: str, notes: Sequence[str]) -> 
     """A PNG: a row a participant, scan and views in three planes, drawn numbers below.
 
     The scan is cut through the middle of its brain, a view through its own middle. Left is on the
-    left, what lies outside the mask of a view is black. A dashed crop is one of another scan.
+    left. What lies outside the mask of a view that is z-scored last is black; one z-scored first is
+    shown as it is. A dashed crop is one of another scan.
 
     Args:
         pairs: the participants.
@@ -94,8 +95,10 @@ def _draw_scan(axes: Axes, pair: ShownPair, plane: int) -> None:
 
 def _draw_view(axes: Axes, view: ShownView, plane: int) -> None:
     middle = view.image.shape[plane] // 2
-    inside = np.where(_cut(view.mask, plane, middle), _cut(view.image, plane, middle), -_BRIGHTEST)
-    axes.imshow(inside, cmap="gray", vmin=-_BRIGHTEST, vmax=_BRIGHTEST, origin="lower")
+    seen = _cut(view.image, plane, middle)
+    if not view.draw.zscore_first:
+        seen = np.where(_cut(view.mask, plane, middle), seen, -_BRIGHTEST)
+    axes.imshow(seen, cmap="gray", vmin=-_BRIGHTEST, vmax=_BRIGHTEST, origin="lower")
 
 
 def _crop_outline(view: ShownView, plane: int, colour: str, line: str) -> Rectangle:
