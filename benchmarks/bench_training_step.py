@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 import torch
 
 from neurofm.augment.views import make_views
-from neurofm.config.learning import EncoderConfig
+from neurofm.config.encoders import ResNetConfig
 from neurofm.config.recipe import Recipe
 from neurofm.data.batch import Batch
 from neurofm.training.learner import Learner
-from neurofm.training.run import build_objective
+from neurofm.training.objective import build_objective
 
 _PARTICIPANTS = 16
 
@@ -33,7 +33,7 @@ def _batch(shape: tuple[int, int, int]) -> Batch:
 
 def _seconds(widths: tuple[int, int, int, int], stride: int, batch: Batch, steps: int) -> float:
     spacing_mm = 150 / batch.images.shape[2]
-    encoder = EncoderConfig(widths=widths, stem_stride=stride)
+    encoder = ResNetConfig(widths=widths, stem_stride=stride)
     objective = build_objective(Recipe(name="bench", encoder=encoder), spacing_mm)
     objective.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     learner = Learner(objective, torch.optim.Adam(objective.parameters(), lr=3e-4))

@@ -14,16 +14,16 @@ from torch import Tensor
 
 from neurofm.augment.views import make_views
 from neurofm.config.knobs import Section
-from neurofm.config.learning import EncoderConfig, TrainingConfig
+from neurofm.config.learning import TrainingConfig
 from neurofm.config.recipe import Recipe, check_recipe
 from neurofm.data.batch import Batch
 from neurofm.errors import NeurofmError
 from neurofm.models.flops import Grid
 from neurofm.models.footprint import Saving, parameter_count, participant_bytes, view_footprint
 from neurofm.training.learner import Learner
+from neurofm.training.objective import build_objective
 from neurofm.training.optimisers import build_optimizer
 from neurofm.training.precision import apply_numerics, autocast, choose_numerics
-from neurofm.training.run import build_objective
 
 _SECTIONS: dict[str, type[Section]] = {"training": TrainingConfig, "encoder": EncoderConfig}
 _MOST_TRIALS = 8

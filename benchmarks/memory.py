@@ -87,13 +87,13 @@ def _in_own_process(name: str, arguments: argparse.Namespace) -> dict[str, float
 def _measure(arguments: argparse.Namespace) -> dict[str, float]:
     import torch
 
-    from neurofm.config.learning import EncoderConfig
+    from neurofm.config.encoders import ResNetConfig
     from neurofm.models.encoder import build_encoder
     from neurofm.models.footprint import Saving
 
     torch.set_num_threads(arguments.threads)
     saving = Saving(**dict.fromkeys(WAYS[arguments.only], True))
-    encoder = build_encoder(EncoderConfig(widths=tuple(arguments.widths)), saving=saving)
+    encoder = build_encoder(ResNetConfig(widths=tuple(arguments.widths)), saving=saving)
     encoder.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     images = torch.randn(arguments.rows, 1, *arguments.grid)
     kept: dict[int, int] = {}
@@ -121,7 +121,7 @@ def _full_step(arguments: argparse.Namespace) -> dict[str, float]:
     from neurofm.config.recipe import load_recipe
     from neurofm.data.batch import Batch
     from neurofm.training.learner import Learner
-    from neurofm.training.run import build_objective
+    from neurofm.training.objective import build_objective
 
     torch.set_num_threads(arguments.threads)
     knobs = [

@@ -7,7 +7,7 @@ import pytest
 
 from neurofm.commands.evaluate import evaluate
 from neurofm.commands.report import report
-from neurofm.config.learning import EncoderConfig
+from neurofm.config.encoders import ResNetConfig
 from neurofm.config.preparation import StoreConfig
 from neurofm.models.card import Card
 from neurofm.models.encoder import build_encoder
@@ -19,7 +19,7 @@ def test_evaluate_and_report_go_from_a_store_and_weights_to_a_page(
     fake: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pack(fake.write(tmp_path / "derivatives", 12), tmp_path / "store", StoreConfig(spacing_mm=6.0))
-    encoder = EncoderConfig(widths=(4, 8, 8, 16))
+    encoder = ResNetConfig(widths=(4, 8, 8, 16))
     state = build_encoder(encoder, seed=1).state_dict()
     save_weights(
         tmp_path / "weights",

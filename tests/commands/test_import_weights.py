@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from neurofm.commands.import_weights import import_weights
-from neurofm.config.learning import EncoderConfig
+from neurofm.config.encoders import ResNetConfig
 from neurofm.errors import WeightsError
 from neurofm.models.encoder import build_encoder
 
 
 def _encoder_checkpoint(path: Path) -> Path:
-    state = build_encoder(EncoderConfig(), seed=1).state_dict()
+    state = build_encoder(ResNetConfig(), seed=1).state_dict()
     model = {f"module.encoder.{name}": tensor for name, tensor in state.items()}
     torch.save({"epoch": 1, "model_state_dict": model}, path)
     return path

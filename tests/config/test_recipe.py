@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from neurofm.config.recipe import Recipe, check_recipe, load_recipe, packaged_recipes
+from neurofm.config.recipe import (
+    Recipe,
+    check_recipe,
+    load_recipe,
+    packaged_recipes,
+    sections_in,
+)
 from neurofm.config.show import recipe_as_yaml
 from neurofm.config.yaml_reader import parse_yaml
 from neurofm.errors import ConfigError
@@ -99,11 +106,12 @@ def test_the_shown_recipe_reads_back_to_the_same_recipe(tmp_path: Path) -> None:
 
 
 def test_every_knob_has_a_unit_and_a_reason() -> None:
-    def check(section: type[Recipe]) -> None:
+    def check(section: type[Any]) -> None:
         for name, field in section.model_fields.items():
-            if isinstance(field.annotation, type) and hasattr(field.annotation, "model_fields"):
-                check(field.annotation)
-            else:
+            kinds = sections_in(field.annotation)
+            for kind in kinds:
+                check(kind)
+            if not kinds:
                 assert field.description, name
                 assert "unit" in field.json_schema_extra, name
 

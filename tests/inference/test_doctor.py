@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from neurofm.config import PreprocessConfig
-from neurofm.config.learning import EncoderConfig
+from neurofm.config.encoders import ResNetConfig
 from neurofm.errors import ConfigError, WeightsError
 from neurofm.files import sha256_of
 from neurofm.inference.diagnosis import Diagnosis, Finding
@@ -84,7 +84,7 @@ def save_weights(folder: Path, contract_note: str | None = None, **changes: Any)
     if contract_note:
         contract["normalisation"] = contract_note
     values: dict[str, Any] = {
-        "encoder": EncoderConfig(), "features": 512, "spacing_mm": 1.0, "contract": contract,
+        "encoder": ResNetConfig(), "features": 512, "spacing_mm": 1.0, "contract": contract,
         "weights_sha256": sha256_of(folder / "weights.safetensors"),
         "cohorts": (CohortCount(cohort="ADNI", participants=3, scans=7),),
     }  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 
 from neurofm.commands.app import build_app
 from neurofm.config import PreprocessConfig
-from neurofm.config.learning import EncoderConfig
+from neurofm.config.encoders import ResNetConfig
 from neurofm.errors import ConfigError, ContractError
 from neurofm.inference.turboprep import embed_turboprep
 from neurofm.models.card import Card
@@ -18,7 +18,7 @@ from neurofm.models.weights import save_weights
 from neurofm.preprocess.contract import Contract, contract_of
 from neurofm.preprocess.turboprep import TurboPrepList
 
-ENCODER = EncoderConfig(widths=(4, 8, 8, 16))
+ENCODER = ResNetConfig(widths=(4, 8, 8, 16))
 
 
 def write_weights(folder: Path, contract: Contract) -> Path:

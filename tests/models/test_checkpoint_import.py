@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from neurofm.config.learning import EncoderConfig
+from neurofm.config.encoders import ResNetConfig
 from neurofm.errors import WeightsError
 from neurofm.models.checkpoint_import import import_checkpoint
 from neurofm.models.encoder import build_encoder
@@ -26,7 +26,7 @@ State = dict[str, torch.Tensor]
 @pytest.fixture(scope="module")
 def state() -> State:
     """All 125 tensors, in half precision to keep the files small."""
-    encoder = build_encoder(EncoderConfig(), seed=5).state_dict()
+    encoder = build_encoder(ResNetConfig(), seed=5).state_dict()
     projector = build_projector(512, 64, seed=5).state_dict()
     model = {f"encoder.{name}": tensor for name, tensor in encoder.items()} | {
         f"projector.{name}": tensor for name, tensor in projector.items()

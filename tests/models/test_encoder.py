@@ -11,16 +11,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from neurofm.config.learning import EncoderConfig
+from neurofm.config.encoders import ResNetConfig
 from neurofm.models.encoder import build_encoder
 from neurofm.models.projector import build_projector
 
-_TINY = EncoderConfig(widths=(4, 8, 8, 16))
+_TINY = ResNetConfig(widths=(4, 8, 8, 16))
 
 
 def _model() -> nn.ModuleDict:
     return nn.ModuleDict(
-        {"encoder": build_encoder(EncoderConfig()), "projector": build_projector(512, 64)}
+        {"encoder": build_encoder(ResNetConfig()), "projector": build_projector(512, 64)}
     )
 
 
@@ -125,7 +125,7 @@ def test_building_leaves_torchs_random_state_alone() -> None:
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_narrow_encoder_gives_as_many_features_as_its_last_width(stride: int) -> None:
-    encoder = build_encoder(EncoderConfig(widths=(4, 8, 8, 16), stem_stride=stride))
+    encoder = build_encoder(ResNetConfig(widths=(4, 8, 8, 16), stem_stride=stride))
     assert encoder(torch.zeros(2, 1, 25, 32, 32)).shape == (2, 16)
 
 

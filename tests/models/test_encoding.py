@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from neurofm.config.learning import EncoderConfig
+from neurofm.config.encoders import ResNetConfig
 from neurofm.data.batch import Batch
 from neurofm.data.prepare import zscore_in_mask
 from neurofm.models.encoder import build_encoder
@@ -20,7 +20,7 @@ def _batch(seed: int, size: int) -> Batch:
 
 
 def test_features_do_not_depend_on_the_batches_and_come_in_order() -> None:
-    encoder = build_encoder(EncoderConfig(widths=(4, 8, 8, 16))).train()
+    encoder = build_encoder(ResNetConfig(widths=(4, 8, 8, 16))).train()
     batches = [_batch(1, 3), _batch(2, 2)]
     features = encode(encoder, batches)
     assert features.shape == (5, 16)
@@ -35,7 +35,7 @@ def test_features_do_not_depend_on_the_batches_and_come_in_order() -> None:
 
 
 def test_brightness_and_contrast_of_a_scan_do_not_matter() -> None:
-    encoder = build_encoder(EncoderConfig(widths=(4, 8, 8, 16)))
+    encoder = build_encoder(ResNetConfig(widths=(4, 8, 8, 16)))
     batch = _batch(1, 2)
     other = Batch(30 * batch.images + 100, batch.masks, batch.rows, batch.items, 0)
     first, second = encode(encoder, [batch]), encode(encoder, [other])

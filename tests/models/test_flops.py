@@ -7,14 +7,14 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from neurofm.config.learning import EncoderConfig
+from neurofm.config.encoders import ResNetConfig
 from neurofm.models.encoder import build_encoder
 from neurofm.models.flops import convolutions, view_flops
 
 _FULL = (150, 192, 192)
 
 
-def _counted(config: EncoderConfig, grid: tuple[int, int, int]) -> tuple[int, int]:
+def _counted(config: ResNetConfig, grid: tuple[int, int, int]) -> tuple[int, int]:
     """Operations torch counts forward, and forward with backward; no number is computed."""
     encoder = build_encoder(config).to("meta")
     images = torch.empty(1, 1, *grid, device="meta")
@@ -37,19 +37,19 @@ def _counted(config: EncoderConfig, grid: tuple[int, int, int]) -> tuple[int, in
 def test_operations_are_those_torch_counts(
     widths: tuple[int, int, int, int], stem_stride: int, grid: tuple[int, int, int]
 ) -> None:
-    config = EncoderConfig(widths=widths, stem_stride=stem_stride)
+    config = ResNetConfig(widths=widths, stem_stride=stem_stride)
     flops = view_flops(config, grid)
     assert (flops.stem + flops.blocks, flops.step) == _counted(config, grid)
 
 
 def test_a_full_size_step_is_what_the_plan_says() -> None:
-    flops = view_flops(EncoderConfig(), _FULL)
+    flops = view_flops(ResNetConfig(), _FULL)
     assert round((flops.stem + flops.blocks) / 1e9) == 1335
     assert round(flops.step / 1e9) == 3762
 
 
 def test_every_convolution_of_the_encoder_is_there_under_its_name() -> None:
-    config = EncoderConfig(widths=(4, 8, 8, 16))
+    config = ResNetConfig(widths=(4, 8, 8, 16))
     modules = build_encoder(config).named_modules()
     expected = {
         name: (layer.in_channels, layer.out_channels, layer.kernel_size[0])

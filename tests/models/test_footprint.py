@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from neurofm.config.learning import EncoderConfig
+from neurofm.config.encoders import ResNetConfig
 from neurofm.models import batch_statistics, footprint
 from neurofm.models.encoder import build_encoder
 from neurofm.models.footprint import Saving, parameter_count, view_footprint
 from neurofm.models.projector import build_projector
 
 _FULL = (150, 192, 192)
-_SMALL = EncoderConfig(widths=(8, 16, 16, 32))
+_SMALL = ResNetConfig(widths=(8, 16, 16, 32))
 
 
 def _bytes_kept(
-    config: EncoderConfig, grid: tuple[int, int, int], precision: Literal["float32", "bf16"]
+    config: ResNetConfig, grid: tuple[int, int, int], precision: Literal["float32", "bf16"]
 ) -> int:
     """Bytes of the distinct tensors autograd keeps for backward, weights left out.
 
@@ -56,19 +56,19 @@ def test_a_view_keeps_what_autograd_keeps(
 
 
 def test_a_full_size_view_keeps_five_gigabytes_in_float32() -> None:
-    assert view_footprint(EncoderConfig(), _FULL, "float32", Saving()).kept / 1e9 == pytest.approx(
+    assert view_footprint(ResNetConfig(), _FULL, "float32", Saving()).kept / 1e9 == pytest.approx(
         5.3, abs=0.1
     )
 
 
 def test_each_saving_keeps_less() -> None:
     savings = [Saving(), Saving(stem=True), Saving(stem=True, blocks=True)]
-    kept = [view_footprint(EncoderConfig(), _FULL, "bf16", each).kept for each in savings]
+    kept = [view_footprint(ResNetConfig(), _FULL, "bf16", each).kept for each in savings]
     assert kept[0] > 2 * kept[1] > 4 * kept[2]
 
 
 def _peak_bytes(
-    config: EncoderConfig, grid: tuple[int, int, int], saving: Saving, views: int = 6
+    config: ResNetConfig, grid: tuple[int, int, int], saving: Saving, views: int = 6
 ) -> int:
     """The most that the tensors of a pass held, images and gradients left out."""
     encoder = build_encoder(config, saving=saving)
@@ -90,7 +90,7 @@ def _peak_bytes(
     ids=str,
 )
 def test_the_peak_of_a_pass_is_the_one_measured(saving: Saving) -> None:
-    grid, config = (50, 64, 64), EncoderConfig(widths=(16, 16, 16, 16))
+    grid, config = (50, 64, 64), ResNetConfig(widths=(16, 16, 16, 16))
     expected = view_footprint(config, grid, "float32", saving)
     images = 6 * expected.segments[0].kept
     assert expected.peak(6) - images == pytest.approx(_peak_bytes(config, grid, saving), rel=0.2)
@@ -105,7 +105,7 @@ def test_the_peak_of_a_pass_in_small_pieces_is_the_one_measured(
 ) -> None:
     monkeypatch.setattr(batch_statistics, "_VALUES_AT_ONCE", 2**20)
     monkeypatch.setattr(footprint, "_PIECE_VALUES", 2**20)
-    grid, config = (50, 64, 64), EncoderConfig(widths=(16, 16, 16, 16))
+    grid, config = (50, 64, 64), ResNetConfig(widths=(16, 16, 16, 16))
     both = Saving(stem=True, blocks=True)
     expected = view_footprint(config, grid, "float32", both)
     images = 16 * expected.segments[0].kept

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from neurofm.config.learning import EncoderConfig
+from neurofm.config.encoders import ResNetConfig
 from neurofm.models.card import Card, CohortCount
 from neurofm.models.overlap import count_cohorts, hash_participants, new_salt, overlap
 
@@ -16,7 +16,7 @@ def _frame(*rows: tuple[str, str, str]) -> pd.DataFrame:
 def _card(participants: list[str], scans: list[str]) -> Card:
     salt = new_salt()
     return Card(
-        encoder=EncoderConfig(),
+        encoder=ResNetConfig(),
         features=512,
         spacing_mm=1.0,
         participant_salt=salt,

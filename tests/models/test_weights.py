@@ -10,14 +10,14 @@ import torch
 from safetensors.torch import save_file
 
 import neurofm
-from neurofm.config.learning import EncoderConfig
+from neurofm.config.encoders import ResNetConfig
 from neurofm.errors import WeightsError
 from neurofm.files import sha256_of
 from neurofm.models.card import CARD_FORMAT, Card
 from neurofm.models.encoder import build_encoder
 from neurofm.models.weights import WEIGHTS_FILE, load_encoder, load_weights, save_weights
 
-_TINY = EncoderConfig(widths=(4, 8, 8, 16))
+_TINY = ResNetConfig(widths=(4, 8, 8, 16))
 
 
 def _state(seed: int = 1) -> dict[str, torch.Tensor]:
@@ -121,7 +121,7 @@ def test_missing_and_unexpected_names_are_counted_and_listed(tmp_path: Path) -> 
 
 def test_a_card_of_another_width_is_refused(tmp_path: Path) -> None:
     _save(tmp_path)
-    _edit_card(tmp_path, encoder=EncoderConfig(widths=(4, 8, 8, 32)).model_dump(mode="json"))
+    _edit_card(tmp_path, encoder=ResNetConfig(widths=(4, 8, 8, 32)).model_dump(mode="json"))
     with pytest.raises(WeightsError, match="of another shape"):
         load_encoder(tmp_path)
 

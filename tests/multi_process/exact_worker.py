@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from neurofm.config.learning import EncoderConfig, SimCLRConfig, ViewsConfig
+from neurofm.config.encoders import ResNetConfig
+from neurofm.config.learning import ViewsConfig
+from neurofm.config.objectives import SimCLRConfig
 from neurofm.data.batch import Batch
 from neurofm.distributed import barrier, process_group, rank, world_size
 from neurofm.models.batch_norm import synchronise_batch_norm
@@ -26,7 +28,7 @@ _WAYS = {"plain": Saving(), "saving": Saving(stem=True, blocks=True)}
 
 
 def _objective(dtype: torch.dtype, saving: Saving) -> SimCLR:
-    encoder = build_encoder(EncoderConfig(widths=(4, 8, 8, 16)), 1, saving)
+    encoder = build_encoder(ResNetConfig(widths=(4, 8, 8, 16)), 1, saving)
     objective = SimCLR(
         encoder,
         build_projector(16, 8, 1),

@@ -6,16 +6,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from neurofm.config.learning import EncoderConfig, SimCLRConfig, TrainingConfig, ViewsConfig
+from neurofm.config.encoders import ResNetConfig
+from neurofm.config.learning import TrainingConfig, ViewsConfig
+from neurofm.config.objectives import SimCLRConfig
 from neurofm.config.recipe import Recipe, check_recipe
 from neurofm.data.batch import Batch
 from neurofm.errors import ConfigError
 from neurofm.models.encoder import build_encoder
 from neurofm.models.projector import build_projector
 from neurofm.objectives.simclr import SimCLR
-from neurofm.training.run import build_objective
+from neurofm.training.objective import build_objective
 
-_CONFIG = EncoderConfig(widths=(4, 8, 8, 16), norm="group", norm_groups=2)
+_CONFIG = ResNetConfig(widths=(4, 8, 8, 16), norm="group", norm_groups=2)
 
 
 def _batch(scans: int = 5) -> Batch:
@@ -27,7 +29,7 @@ def _batch(scans: int = 5) -> Batch:
     return Batch(views[0].images, masks, rows, views[0].items, 0, views=tuple(views))
 
 
-def _objective(config: EncoderConfig, gradient_cache: int | None) -> SimCLR:
+def _objective(config: ResNetConfig, gradient_cache: int | None) -> SimCLR:
     return SimCLR(
         build_encoder(config, 1),
         build_projector(16, 8, 1),
@@ -39,7 +41,7 @@ def _objective(config: EncoderConfig, gradient_cache: int | None) -> SimCLR:
     ).double()
 
 
-def _gradient(config: EncoderConfig, gradient_cache: int | None) -> Tensor:
+def _gradient(config: ResNetConfig, gradient_cache: int | None) -> Tensor:
     objective = _objective(config, gradient_cache)
     objective(_batch()).total.backward()
     gradients = [each.grad for each in objective.parameters()]
@@ -53,7 +55,7 @@ def test_the_gradient_is_that_of_the_whole_batch(rows: int) -> None:
 
 
 def test_with_batch_norm_it_would_be_another_gradient() -> None:
-    config = EncoderConfig(widths=(4, 8, 8, 16))
+    config = ResNetConfig(widths=(4, 8, 8, 16))
     expected, given = _gradient(config, None), _gradient(config, 1)
     assert float((given - expected).norm() / expected.norm()) > 0.1
 

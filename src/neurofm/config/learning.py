@@ -1,4 +1,4 @@
-"""Knobs of views, encoder, objective, training and evaluation."""
+"""Knobs of views, training and evaluation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pydantic import Field, field_validator, model_validator
 from neurofm.config.affine import AffineConfig
 from neurofm.config.knobs import Section, knob
 from neurofm.config.scanner import ScannerConfig
-from neurofm.errors import ConfigError
 
 Length = Annotated[float, Field(gt=0)]
 Exponent = Annotated[float, Field(gt=0)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class ViewsConfig(Section):
@@ -99,41 +99,6 @@ class ViewsConfig(Section):
         return self
 
 
-class EncoderConfig(Section):
-    """The network that turns a volume into features h."""
-
-    kind: Literal["resnet18"] = knob("resnet18", "-", "MONAI 3D ResNet-18, one channel (paper).")
-    widths: tuple[int, int, int, int] = knob(
-        (64, 128, 256, 512),
-        "channels",
-        "Channels of the four stages; the last is the feature size.",
-    )
-    stem_stride: int = knob(
-        1, "voxels", "Stride of the 7x7x7 stem (released model: 1).", ge=1, le=2
-    )
-    norm: Literal["batch", "group"] = knob(
-        "batch", "-", "Batch norm over all processes (paper), or group norm: each sample by itself."
-    )
-    norm_groups: int = knob(8, "groups", "Of channels, for group norm; divides the widths.", ge=1)
-
-    @model_validator(mode="after")
-    def _groups_divide(self) -> EncoderConfig:
-        if self.norm == "group" and any(width % self.norm_groups for width in self.widths):
-            raise ValueError("norm_groups has to divide every width")
-        return self
-
-
-class SimCLRConfig(Section):
-    """Contrast between two views of a participant and all other participants (equation 1)."""
-
-    kind: Literal["simclr"] = knob("simclr", "-", "The objective.")
-    temperature: float = knob(0.5, "-", "Temperature of NT-Xent (paper).", gt=0)
-    projection_size: int = knob(64, "features", "Size of the projection z (paper).", ge=1)
-
-
-ObjectiveConfig = Annotated[SimCLRConfig, Field(description="The pre-training objective.")]
-
-
 class TrainingConfig(Section):
     """One run of the training loop."""
 
@@ -143,6 +108,9 @@ class TrainingConfig(Section):
     )
     optimizer: Literal["adam", "adamw", "lars"] = knob(
         "adam", "-", "Adam (paper), AdamW, or LARS for batches of thousands."
+    )
+    betas: tuple[Decay, Decay] = knob(
+        (0.9, 0.999), "-", "Of Adam's two averages; MAE's second is 0.95 (He et al. 2022)."
     )
     learning_rate: float = knob(
         3e-4, "-", "Its highest value; constant in the paper. LARS wants far more, e.g. 0.3.", gt=0
@@ -192,19 +160,11 @@ class TrainingConfig(Section):
         None, "scans", "Encode so many at a time, keep projections only; group norm only.", ge=1
     )
     accumulate: int = knob(
-        1, "batches", "Only 1: a contrastive loss needs its whole batch at once.", ge=1
+        1,
+        "parts",
+        "Gradients of a batch added up over so many; 1 for contrastive losses, batch norm.",
+        ge=1,
     )
-
-    @field_validator("accumulate")
-    @classmethod
-    def _whole_batch(cls, value: int) -> int:
-        if value > 1:
-            raise ValueError(
-                "a contrastive loss compares all participants of a batch, so gradients added up "
-                "over smaller batches are those of a loss with fewer negatives; for a large batch "
-                "use training.checkpoint_blocks and training.stream_stem, or more processes"
-            )
-        return value
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> TrainingConfig:
@@ -213,21 +173,6 @@ class TrainingConfig(Section):
         if self.last_learning_rate > self.learning_rate:
             raise ValueError("last_learning_rate has to be at most learning_rate")
         return self
-
-
-def refuse_wrong_gradients(encoder: EncoderConfig, training: TrainingConfig) -> None:
-    """See that the ways chosen to save memory leave the gradient what it is.
-
-    Raises:
-        ConfigError: gradient caching with batch norm.
-    """
-    if training.gradient_cache is not None and encoder.norm == "batch":
-        raise ConfigError(
-            "batch norm would take its statistics from each part of the batch, which is another "
-            "loss with another gradient",
-            "use training.checkpoint_blocks and training.stream_stem, or encoder.norm=group",
-            "training.gradient_cache",
-        )
 
 
 class EvaluationConfig(Section):

@@ -5,21 +5,16 @@ from __future__ import annotations
 import difflib
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from neurofm.config.consistency import refuse_wrong_gradients
+from neurofm.config.encoders import EncoderConfig, ResNetConfig
 from neurofm.config.health import HealthConfig
 from neurofm.config.knobs import Section, knob
-from neurofm.config.learning import (
-    EncoderConfig,
-    EvaluationConfig,
-    ObjectiveConfig,
-    SimCLRConfig,
-    TrainingConfig,
-    ViewsConfig,
-    refuse_wrong_gradients,
-)
+from neurofm.config.learning import EvaluationConfig, TrainingConfig, ViewsConfig
+from neurofm.config.objectives import ObjectiveConfig, SimCLRConfig
 from neurofm.config.preparation import (
     PhantomConfig,
     PreprocessConfig,
@@ -43,7 +38,7 @@ class Recipe(Section):
     preprocess: PreprocessConfig = PreprocessConfig()
     store: StoreConfig = StoreConfig()
     views: ViewsConfig = ViewsConfig()
-    encoder: EncoderConfig = EncoderConfig()
+    encoder: EncoderConfig = ResNetConfig()
     objective: ObjectiveConfig = SimCLRConfig()
     training: TrainingConfig = TrainingConfig()
     health: HealthConfig = HealthConfig()
@@ -76,7 +71,7 @@ def load_recipe(reference: str | Path, overrides: tuple[str, ...] = ()) -> Recip
 def check_recipe(values: dict[str, Any], where: Path | str) -> Recipe:
     """Turn plain values into a `Recipe`, or raise one `ConfigError` line naming the first fault."""
     recipe = check_section(Recipe, values, where)
-    refuse_wrong_gradients(recipe.encoder, recipe.training)
+    refuse_wrong_gradients(recipe.encoder, recipe.objective, recipe.training)
     return recipe
 
 
@@ -125,22 +120,42 @@ def _as_config_error(
     section: type[BaseModel], error: ValidationError, where: Path | str
 ) -> ConfigError:
     fault = error.errors(include_url=False)[0]
-    location = [str(part) for part in fault["loc"]]
+    location, parent = _named(section, [str(part) for part in fault["loc"]])
     key = ".".join(location)
     if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(location[-1], _keys_at(section, location[:-1]), n=1)
+        near = difflib.get_close_matches(location[-1], parent.model_fields, n=1)
         mend = f"did you mean '{'.'.join([*location[:-1], near[0]])}'?" if near else ""
         return ConfigError(f"unknown key '{key}'", mend or "see: neurofm recipe show", where)
+    if fault["type"] == "union_tag_invalid":
+        given, kinds = fault["ctx"]["tag"], fault["ctx"]["expected_tags"]
+        return ConfigError(f"'{key}.kind' is '{given}'", f"there are: {kinds}", where)
     message = fault["msg"][0].lower() + fault["msg"][1:]
     given = "" if fault["type"] == "missing" else f" (given: {json.dumps(fault['input'])})"
     return ConfigError(f"'{key}': {message}{given}", "", where)
 
 
-def _keys_at(section: type[BaseModel], location: list[str]) -> list[str]:
+def _named(section: type[BaseModel], location: list[str]) -> tuple[list[str], type[BaseModel]]:
+    """A place as a recipe names it, without the kinds pydantic adds, and the section it is in."""
+    names: list[str] = []
+    kinds: dict[str, type[BaseModel]] = {}
     for part in location:
+        if part in kinds:
+            section, kinds = kinds[part], {}
+            continue
+        names.append(part)
         field = section.model_fields.get(part)
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return []
-        section = inner
-    return list(section.model_fields)
+        if field is None:
+            break
+        found = sections_in(field.annotation)
+        if len(found) == 1:
+            section = found[0]
+        kinds = {each.model_fields["kind"].default: each for each in found if len(found) > 1}
+    return names, section
+
+
+def sections_in(annotation: Any) -> list[type[BaseModel]]:
+    """The sections a knob may hold: none for a plain value, several where there are kinds."""
+    if isinstance(annotation, type):
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    kinds = [get_args(part)[0] if get_args(part) else part for part in get_args(annotation)]
+    return [each for each in kinds if isinstance(each, type) and issubclass(each, BaseModel)]

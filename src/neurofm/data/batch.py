@@ -23,6 +23,7 @@ class Batch:
             those of the first. Empty where views are still to be made.
         second: other scans of the same participants, which the second view is made of; None where
             both views are of the same scans.
+        step: of the run that learns from the batch, from 1; 0 outside a run.
     """
 
     images: Float[Tensor, "batch 1 depth height width"]
@@ -32,6 +33,7 @@ class Batch:
     epoch: int
     views: tuple[Batch, ...] = ()
     second: Batch | None = None
+    step: int = 0
 
     def __len__(self) -> int:
         return len(self.rows)

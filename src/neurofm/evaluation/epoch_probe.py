@@ -72,7 +72,7 @@ class EpochProbe:
             return tuple(self._score(features, target) for target in self.targets)
 
     def _encoder_of(self, state: Mapping[str, Tensor]) -> nn.Module:
-        encoder = build_encoder(self._recipe.encoder)
+        encoder = build_encoder(self._recipe.encoder, spacing_mm=self._store.spacing_mm)
         prefix = "encoder."
         own = {
             name.removeprefix(prefix): tensor

@@ -57,7 +57,7 @@ class Opened:
     def random_encoder(self, repeat: int) -> nn.Module:
         """The same architecture with weights as initialised, others for each repeat."""
         seed = seed_of("random encoder", self.recipe.seed, repeat)
-        return build_encoder(self.card.encoder, seed).eval()
+        return build_encoder(self.card.encoder, seed, spacing_mm=self.card.spacing_mm).eval()
 
 
 def open_evaluation(

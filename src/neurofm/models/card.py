@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import Field, JsonValue, ValidationError
 
+from neurofm.config.encoders import EncoderConfig
 from neurofm.config.knobs import Section
-from neurofm.config.learning import EncoderConfig
 from neurofm.errors import WeightsError
 from neurofm.files import write_json
 

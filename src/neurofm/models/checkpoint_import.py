@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from neurofm.config.learning import EncoderConfig, SimCLRConfig
+from neurofm.config.encoders import ResNetConfig
+from neurofm.config.objectives import SimCLRConfig
 from neurofm.errors import WeightsError
 from neurofm.files import sha256_of
 from neurofm.models import released_model
@@ -85,8 +86,8 @@ def _plain_names(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
 
 
 def _fresh_model() -> nn.ModuleDict:
-    config = EncoderConfig()
-    projector = build_projector(config.widths[-1], SimCLRConfig().projection_size)
+    config = ResNetConfig()
+    projector = build_projector(config.features, SimCLRConfig().projection_size)
     return nn.ModuleDict({"encoder": build_encoder(config), "projector": projector})
 
 
@@ -126,10 +127,10 @@ def _mend(report: ImportReport) -> str:
 
 def _card(path: Path, report: ImportReport) -> Card:
     contract = released_model.released_contract()
-    config = EncoderConfig()
+    config = ResNetConfig()
     return Card(
         encoder=config,
-        features=config.widths[-1],
+        features=config.features,
         spacing_mm=released_model.SPACING_MM,
         contract=contract.model_dump(mode="json"),
         contract_fingerprint=contract.fingerprint(),

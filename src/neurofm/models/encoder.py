@@ -1,4 +1,4 @@
-"""The encoder: MONAI's 3D ResNet-18 as the released model has it, at any width."""
+"""The encoder of a recipe: a 3D ResNet-18 or a 3D vision transformer, freshly initialised."""
 
 from __future__ import annotations
 
@@ -6,40 +6,50 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
-from monai.networks.nets.resnet import ResNet, ResNetBlock
-from torch import Tensor, nn
+from torch import nn
 
-from neurofm.config.learning import EncoderConfig
-from neurofm.models.batch_statistics import Norm, pieces
-from neurofm.models.checkpointed import checkpointed_block, checkpointed_rows
+from neurofm.config.encoders import ResNetConfig, ViTConfig
 from neurofm.models.footprint import Saving
-from neurofm.models.norms import replace_by_group_norm
-from neurofm.models.streamed_stem import streamed_stem
+from neurofm.models.resnet import build_resnet
+from neurofm.models.vit import ViT
 from neurofm.seeds import seed_of
+from neurofm.volumes.grids import model_shape
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
-
 
 _NOTHING = Saving()
 
 
-def build_encoder(config: EncoderConfig, seed: int = 0, saving: Saving = _NOTHING) -> nn.Module:
+def build_encoder(
+    config: ResNetConfig | ViTConfig,
+    seed: int = 0,
+    saving: Saving = _NOTHING,
+    *,
+    spacing_mm: float = 1.0,
+) -> nn.Module:
     """A freshly initialised encoder: volumes (batch, 1, depth, height, width) to features.
 
-    Basic blocks two by two in four stages, 7x7x7 stem, max pool, shortcuts of type B with a biased
-    1x1x1 convolution, mean over all places at the end, no last layer. Names, shapes and the default
-    widths are those of the paper's released model.
-
     Args:
-        config: widths, the stem's stride and the norm.
+        config: which network, and its sizes.
         seed: equal seeds give equal weights; torch's global random state stays as it is.
         saving: what is computed twice in training to save memory. Names, weights and gradients
             stay the same.
+        spacing_mm: of the volumes it is trained on; a transformer's positions are laid out on
+            their grid.
 
     Returns:
-        a module in training mode with output (batch, features), features = `config.widths[-1]`.
+        a module in training mode with output (batch, features), features = `config.features`.
+
+    Raises:
+        ConfigError: a transformer's patch does not divide the volume.
     """
-    return build_with_seed(lambda: _resnet18(config, saving), seed_of("encoder", seed))
+
+    def build() -> nn.Module:
+        if isinstance(config, ViTConfig):
+            return ViT(config, model_shape(spacing_mm), saving)
+        return build_resnet(config, saving)
+
+    return build_with_seed(build, seed_of("encoder", seed))
 
 
 def build_with_seed(build: Callable[[], ModuleT], seed: int) -> ModuleT:
@@ -47,59 +57,3 @@ def build_with_seed(build: Callable[[], ModuleT], seed: int) -> ModuleT:
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(seed)
         return build()
-
-
-class FrugalResNet(ResNet):  # type: ignore[misc] # MONAI has no types
-    """MONAI's ResNet with the same tensors, names and results, and less memory where asked to.
-
-    In evaluation, or without gradients, nothing is computed twice.
-    """
-
-    saving = _NOTHING
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Features (batch, features) of volumes (batch, 1, depth, height, width)."""
-        is_learning = torch.is_grad_enabled() and self.training
-        x = self._stem(x, self.saving.stem and is_learning)
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            for block in stage:
-                x = _through_block(block, x) if self.saving.blocks and is_learning else block(x)
-        features: Tensor = self.avgpool(x).flatten(1)
-        return features
-
-    def _stem(self, images: Tensor, is_streamed: bool) -> Tensor:
-        if is_streamed and isinstance(self.bn1, Norm):
-            return streamed_stem(images, self.conv1, self.bn1, self.maxpool)
-        if is_streamed:
-            return checkpointed_rows(self._plain_stem, images, 1)
-        return self._plain_stem(images)
-
-    def _plain_stem(self, images: Tensor) -> Tensor:
-        pooled: Tensor = self.maxpool(self.act(self.bn1(self.conv1(images))))
-        return pooled
-
-
-def _through_block(block: nn.Module, values: Tensor) -> Tensor:
-    if isinstance(block.bn1, Norm):
-        return checkpointed_block(block, values)
-    part = next(iter(pieces(len(values), values[0].numel())))
-    return checkpointed_rows(block, values, part.stop)
-
-
-def _resnet18(config: EncoderConfig, saving: Saving) -> nn.Module:
-    network = FrugalResNet(
-        block=ResNetBlock,
-        layers=[2, 2, 2, 2],
-        block_inplanes=list(config.widths),
-        spatial_dims=3,
-        n_input_channels=1,
-        conv1_t_size=7,
-        conv1_t_stride=config.stem_stride,
-        shortcut_type="B",
-        feed_forward=False,
-        bias_downsample=True,
-    )
-    network.saving = saving
-    if config.norm == "group":
-        replace_by_group_norm(network, config.norm_groups)
-    return network

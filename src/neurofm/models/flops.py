@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from neurofm.config.learning import EncoderConfig
+from neurofm.config.encoders import ResNetConfig
 
 Grid = tuple[int, int, int]
 
@@ -60,7 +60,7 @@ class ViewFlops:
         return 2 * self.stem + 3 * self.blocks
 
 
-def view_flops(config: EncoderConfig, grid: Grid) -> ViewFlops:
+def view_flops(config: ResNetConfig, grid: Grid) -> ViewFlops:
     """Count a view's operations; norms, pooling and the projector add less than 1 % at 1 mm.
 
     At 150x192x192 with the default encoder 1,335 GFLOP forward and 3,762 GFLOP in a step.
@@ -73,7 +73,7 @@ def view_flops(config: EncoderConfig, grid: Grid) -> ViewFlops:
     return ViewFlops(stem.flops, sum(each.flops for each in others))
 
 
-def convolutions(config: EncoderConfig, grid: Grid) -> list[Convolution]:
+def convolutions(config: ResNetConfig, grid: Grid) -> list[Convolution]:
     """Every convolution of the encoder in its order, the stem first."""
     stem_grid = _strided(grid, config.stem_stride)
     stem = Convolution("conv1", 1, config.widths[0], _STEM_KERNEL, stem_grid)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from neurofm.config.learning import EncoderConfig
+from neurofm.config.encoders import ResNetConfig
 from neurofm.models.flops import Convolution, Grid, convolutions
 
 Precision = Literal["float32", "bf16"]
@@ -97,7 +97,7 @@ class _Sizes:
 
 
 def view_footprint(
-    config: EncoderConfig, grid: Grid, precision: Precision, saving: Saving
+    config: ResNetConfig, grid: Grid, precision: Precision, saving: Saving
 ) -> Footprint:
     """Bytes of views in training, by the encoder's layers.
 
@@ -132,7 +132,7 @@ def participant_bytes(grid: Grid) -> int:
     return 3 * _VOLUME_BYTES * math.prod(grid)
 
 
-def parameter_count(config: EncoderConfig, projection_size: int) -> int:
+def parameter_count(config: ResNetConfig, projection_size: int) -> int:
     """Weights of encoder and projector."""
     found = convolutions(config, (1, 1, 1))
     kernels = sum(c.channels_in * c.channels_out * c.kernel**3 for c in found)

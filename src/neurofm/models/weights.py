@@ -99,7 +99,8 @@ def load_encoder(folder: Path | str) -> nn.Module:
         WeightsError: the weights cannot be loaded, or do not fit the card's encoder.
     """
     loaded = load_weights(Path(folder))
-    encoder = build_encoder(loaded.card.encoder)
+    card = loaded.card
+    encoder = build_encoder(card.encoder, spacing_mm=card.spacing_mm)
     prefix = "encoder."
     state = {
         name.removeprefix(prefix): tensor

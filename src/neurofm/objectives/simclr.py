@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from neurofm.augment.views import make_views
-from neurofm.config.learning import SimCLRConfig, ViewsConfig
+from neurofm.config.learning import ViewsConfig
+from neurofm.config.objectives import SimCLRConfig
 from neurofm.data.batch import Batch
 from neurofm.distributed import gather_with_gradient
 from neurofm.objectives.gradient_cache import encode_in_parts

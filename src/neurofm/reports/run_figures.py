@@ -75,7 +75,7 @@ def learning_figures(course: RunCourse, recipe: Recipe) -> tuple[RunFigure, ...]
 def feature_figures(course: RunCourse, recipe: Recipe) -> tuple[RunFigure, ...]:
     """Alignment, uniformity and effective rank, with the limits of the alarm."""
     steps, health = course.steps, recipe.health
-    ceiling = min(2 * recipe.training.batch_size - 1, recipe.encoder.widths[-1])
+    ceiling = min(2 * recipe.training.batch_size - 1, recipe.encoder.features)
     return (
         _figure(
             course,

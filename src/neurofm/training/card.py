@@ -29,7 +29,7 @@ def card_of_run(recipe: Recipe, store: Store, frame: pd.DataFrame, device: torch
     checksums = [each for each in frame["sha256"].tolist() if isinstance(each, str)]
     return Card(
         encoder=recipe.encoder,
-        features=recipe.encoder.widths[-1],
+        features=recipe.encoder.features,
         spacing_mm=store.spacing_mm,
         contract=store.contract.model_dump(mode="json"),
         contract_fingerprint=store.contract.fingerprint(),

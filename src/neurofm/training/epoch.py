@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -63,7 +63,7 @@ def run_epoch(
         around.watch.at(step, "learning")
         torch.manual_seed(seed_of("step", around.seed, step, rank()))
         learner.learning_rate = around.learning_rate(step)
-        outcome = learner.learn_from(batch.to(around.device))
+        outcome = learner.learn_from(replace(batch.to(around.device), step=step))
         names = _names_of_all(batch, around) if outcome.is_skipped else ()
         seconds = time.perf_counter() - began
         yield Record(

@@ -23,6 +23,7 @@ from neurofm.progress import Progress, SilentProgress
 from neurofm.store.reader import Store
 from neurofm.training.manner import Manner
 from neurofm.training.memory import explained_memory
+from neurofm.training.objective import require_fitting_patches
 from neurofm.training.precision import choose_numerics
 from neurofm.training.run import Pretrained, Run
 from neurofm.training.run_folder import claim_run, is_finished, other_numerics
@@ -64,7 +65,7 @@ def pretrain(
         how: checkpoints kept, time limits, where messages go.
 
     Raises:
-        ConfigError: the store's spacing is not the recipe's.
+        ConfigError: the store's spacing is not the recipe's, or a patch does not divide its volumes.
         RunError: the folder is another run's, there are too few participants, no checkpoint is
             whole, several steps in a row gave no finite loss, the features have collapsed and
             `health.stop_on_collapse` says so, the memory or the disk is full, or
@@ -72,6 +73,7 @@ def pretrain(
         RunStoppedError: SIGTERM, SIGUSR1 or Ctrl-C came; call again to go on.
     """
     frame = seen_rows(recipe, store)
+    require_fitting_patches(recipe.encoder, store.shape)
     with (
         stop_requests(how.tell) as stop,  # first: torchrun's SIGTERM must not cut off last words
         process_group(device, how.join_seconds, how.timeout_seconds + _BEHIND_WATCH) as meeting,

@@ -17,7 +17,9 @@ def build_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Op
     """
     rate, decay = config.learning_rate, config.weight_decay
     if config.optimizer == "adam":
-        return torch.optim.Adam(module.parameters(), lr=rate, weight_decay=decay)
+        return torch.optim.Adam(
+            module.parameters(), lr=rate, betas=config.betas, weight_decay=decay
+        )
     weights = [each for each in module.parameters() if each.ndim > 1]
     others = [each for each in module.parameters() if each.ndim <= 1]
     if config.optimizer == "adamw":
@@ -25,7 +27,7 @@ def build_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Op
             {"params": weights, "weight_decay": decay},
             {"params": others, "weight_decay": 0.0},
         ]
-        return torch.optim.AdamW(groups, lr=rate)
+        return torch.optim.AdamW(groups, lr=rate, betas=config.betas)
     return LARS(
         weights,
         others,

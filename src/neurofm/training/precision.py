@@ -12,8 +12,9 @@ from torch import nn
 from neurofm.config.learning import TrainingConfig
 
 SLOW_BF16 = (
-    "training.precision=bf16 without units for it: slower than float32, on some CPUs 37 times; "
-    "use auto or float32 unless this is meant"
+    "training.precision=bf16 without units for it: slower than float32, on some CPUs 37 times, and "
+    "wrong gradients on coarse grids with some versions of torch; use auto or float32 unless this "
+    "is meant"
 )
 
 

@@ -12,7 +12,6 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from neurofm.augment.feed import ViewFeed
-from neurofm.config.learning import refuse_wrong_gradients
 from neurofm.config.recipe import Recipe
 from neurofm.data.sampler import ParticipantSampler
 from neurofm.distributed import (
@@ -25,11 +24,7 @@ from neurofm.distributed import (
 )
 from neurofm.errors import RunError
 from neurofm.models.batch_norm import synchronise_batch_norm
-from neurofm.models.encoder import build_encoder
-from neurofm.models.footprint import Saving
-from neurofm.models.projector import build_projector
 from neurofm.models.weights import refuse_other_names, save_weights
-from neurofm.objectives.simclr import SimCLR
 from neurofm.progress import Progress
 from neurofm.store.reader import Store
 from neurofm.training.card import card_of_run
@@ -38,6 +33,7 @@ from neurofm.training.course import Course
 from neurofm.training.epoch import Surroundings, run_epoch
 from neurofm.training.learner import Learner
 from neurofm.training.manner import Manner
+from neurofm.training.objective import build_objective, views_a_scan
 from neurofm.training.onlookers import Health
 from neurofm.training.optimisers import build_optimizer
 from neurofm.training.position import Position
@@ -150,7 +146,15 @@ class Run:
     def _feed(self, threads: int | None) -> ViewFeed:
         views, seed = self._recipe.views, self._recipe.seed
         second = self._sampler.second_row if views.positive == "second-scan" else None
-        feed = ViewFeed(self._store, views, seed, self._device, threads=threads, second_row=second)
+        feed = ViewFeed(
+            self._store,
+            views,
+            seed,
+            self._device,
+            num_views=views_a_scan(self._recipe),
+            threads=threads,
+            second_row=second,
+        )
         self._note = self._note or feed.note
         return feed
 
@@ -216,24 +220,6 @@ class Run:
     def _rows(self, epoch: int) -> list[list[int]]:
         batch_size = self._recipe.training.batch_size
         return self._sampler.batches(epoch, batch_size, world_size(), rank())
-
-
-def build_objective(recipe: Recipe, spacing_mm: float) -> SimCLR:
-    """The recipe's objective with a freshly initialised encoder, in training mode."""
-    config, training = recipe.objective, recipe.training
-    refuse_wrong_gradients(recipe.encoder, training)
-    saving = Saving(stem=training.stream_stem, blocks=training.checkpoint_blocks)
-    encoder = build_encoder(recipe.encoder, recipe.seed, saving)
-    projector = build_projector(recipe.encoder.widths[-1], config.projection_size, recipe.seed)
-    return SimCLR(
-        encoder,
-        projector,
-        config,
-        views=recipe.views,
-        seed=recipe.seed,
-        spacing_mm=spacing_mm,
-        gradient_cache=training.gradient_cache,
-    )
 
 
 def _learner(objective: nn.Module, recipe: Recipe, device: torch.device) -> Learner:

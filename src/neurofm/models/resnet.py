@@ -1,0 +1,81 @@
+"""MONAI's 3D ResNet-18 as the released model has it, at any width, and with less memory."""
+
+from __future__ import annotations
+
+import torch
+from monai.networks.nets.resnet import ResNet, ResNetBlock
+from torch import Tensor, nn
+
+from neurofm.config.encoders import ResNetConfig
+from neurofm.models.batch_statistics import Norm, pieces
+from neurofm.models.checkpointed import checkpointed_block, checkpointed_rows
+from neurofm.models.footprint import Saving
+from neurofm.models.norms import replace_by_group_norm
+from neurofm.models.streamed_stem import streamed_stem
+
+_NOTHING = Saving()
+
+
+def build_resnet(config: ResNetConfig, saving: Saving = _NOTHING) -> nn.Module:
+    """Basic blocks two by two in four stages, 7x7x7 stem, max pool, mean over all places.
+
+    Shortcuts of type B have a biased 1x1x1 convolution; there is no last layer. Names, shapes and
+    the default widths are those of the paper's released model.
+
+    Args:
+        config: widths, the stem's stride and the norm.
+        saving: what is computed twice in training to save memory.
+    """
+    network = FrugalResNet(
+        block=ResNetBlock,
+        layers=[2, 2, 2, 2],
+        block_inplanes=list(config.widths),
+        spatial_dims=3,
+        n_input_channels=1,
+        conv1_t_size=7,
+        conv1_t_stride=config.stem_stride,
+        shortcut_type="B",
+        feed_forward=False,
+        bias_downsample=True,
+    )
+    network.saving = saving
+    if config.norm == "group":
+        replace_by_group_norm(network, config.norm_groups)
+    return network
+
+
+class FrugalResNet(ResNet):  # type: ignore[misc] # MONAI has no types
+    """MONAI's ResNet with the same tensors, names and results, and less memory where asked to.
+
+    In evaluation, or without gradients, nothing is computed twice.
+    """
+
+    saving = _NOTHING
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (batch, features) of volumes (batch, 1, depth, height, width)."""
+        is_learning = torch.is_grad_enabled() and self.training
+        x = self._stem(x, self.saving.stem and is_learning)
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            for block in stage:
+                x = _through_block(block, x) if self.saving.blocks and is_learning else block(x)
+        features: Tensor = self.avgpool(x).flatten(1)
+        return features
+
+    def _stem(self, images: Tensor, is_streamed: bool) -> Tensor:
+        if is_streamed and isinstance(self.bn1, Norm):
+            return streamed_stem(images, self.conv1, self.bn1, self.maxpool)
+        if is_streamed:
+            return checkpointed_rows(self._plain_stem, images, 1)
+        return self._plain_stem(images)
+
+    def _plain_stem(self, images: Tensor) -> Tensor:
+        pooled: Tensor = self.maxpool(self.act(self.bn1(self.conv1(images))))
+        return pooled
+
+
+def _through_block(block: nn.Module, values: Tensor) -> Tensor:
+    if isinstance(block.bn1, Norm):
+        return checkpointed_block(block, values)
+    part = next(iter(pieces(len(values), values[0].numel())))
+    return checkpointed_rows(block, values, part.stop)

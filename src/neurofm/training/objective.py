@@ -1,0 +1,76 @@
+"""What a recipe trains: its encoder with all that its objective needs beside it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from neurofm.config.consistency import refuse_wrong_gradients
+from neurofm.config.encoders import ResNetConfig, ViTConfig
+from neurofm.config.objectives import MAEConfig, SimCLRConfig
+from neurofm.config.recipe import Recipe
+from neurofm.models.encoder import build_encoder
+from neurofm.models.footprint import Saving
+from neurofm.models.mae_decoder import build_mae_decoder
+from neurofm.models.patches import Grid, token_grid
+from neurofm.models.projector import build_projector
+from neurofm.models.vit import ViT
+from neurofm.objectives.mae import MAE
+from neurofm.objectives.simclr import SimCLR
+
+Objective = SimCLR | MAE
+
+
+def build_objective(recipe: Recipe, spacing_mm: float) -> Objective:
+    """The recipe's objective with a freshly initialised encoder, in training mode.
+
+    Raises:
+        ConfigError: sections of the recipe do not go together, or a patch does not divide the
+            volume.
+    """
+    refuse_wrong_gradients(recipe.encoder, recipe.objective, recipe.training)
+    if isinstance(recipe.objective, MAEConfig):
+        return _mae(recipe, recipe.objective, spacing_mm)
+    return _simclr(recipe, recipe.objective, spacing_mm)
+
+
+def require_fitting_patches(encoder: ResNetConfig | ViTConfig, shape: Grid) -> None:
+    """See before a run that a transformer's patch divides the volumes (z, y, x).
+
+    Raises:
+        ConfigError: it does not; names the nearest sides that do.
+    """
+    if isinstance(encoder, ViTConfig):
+        token_grid(encoder, shape)
+
+
+def views_a_scan(recipe: Recipe) -> int:
+    """How many views of a participant a step needs."""
+    return 2 if isinstance(recipe.objective, SimCLRConfig) else 1
+
+
+def _simclr(recipe: Recipe, config: SimCLRConfig, spacing_mm: float) -> SimCLR:
+    seed = recipe.seed
+    encoder = build_encoder(recipe.encoder, seed, _saving(recipe), spacing_mm=spacing_mm)
+    projector = build_projector(recipe.encoder.features, config.projection_size, seed)
+    return SimCLR(
+        encoder,
+        projector,
+        config,
+        views=recipe.views,
+        seed=seed,
+        spacing_mm=spacing_mm,
+        gradient_cache=recipe.training.gradient_cache,
+    )
+
+
+def _mae(recipe: Recipe, config: MAEConfig, spacing_mm: float) -> MAE:
+    seed, saving = recipe.seed, _saving(recipe)
+    vit = cast(ViTConfig, recipe.encoder)  # refuse_wrong_gradients has seen to it
+    encoder = cast(ViT, build_encoder(vit, seed, saving, spacing_mm=spacing_mm))
+    decoder = build_mae_decoder(config, vit, seed, saving, spacing_mm=spacing_mm)
+    return MAE(encoder, decoder, config, views=recipe.views, seed=seed, spacing_mm=spacing_mm)
+
+
+def _saving(recipe: Recipe) -> Saving:
+    training = recipe.training
+    return Saving(stem=training.stream_stem, blocks=training.checkpoint_blocks)
