@@ -11,7 +11,21 @@ import torch
 from torch import Tensor
 
 from neurofm.augment.draws import ViewDraw
+from neurofm.config.affine import AffineConfig
+from neurofm.config.learning import ViewsConfig
+from neurofm.data.prepare import zscore_in_mask
 
+# The paper's supervised views.
+SUPERVISED = ViewsConfig(
+    min_crop_mm=(90.0, 115.0, 115.0),
+    rotation_probability=0.0,
+    intensity_shift=0.1,
+    intensity_shift_probability=0.5,
+    gamma_probability=0.0,
+    affine=AffineConfig(probability=0.7),
+    noise_probability=0.2,
+    zscore="before",
+)
 ViewChain = Callable[[Tensor, Tensor, ViewDraw], tuple[Tensor, Tensor]]
 
 
@@ -37,12 +51,18 @@ def large() -> tuple[Tensor, Tensor]:
 
 
 @pytest.fixture(scope="session")
+def supervised() -> ViewsConfig:
+    return SUPERVISED
+
+
+@pytest.fixture(scope="session")
 def monai_chain() -> ViewChain:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # raised by MONAI while it is imported
         from monai.transforms import (
             AdjustContrast,
             Flip,
+            RandAffine,
             Resize,
             Rotate,
             ShiftIntensity,
@@ -59,9 +79,20 @@ def monai_chain() -> ViewChain:
         if draw.rotation_radians is not None:
             angles = (draw.rotation_radians, 0.0, 0.0)
             volume = Rotate(angles, keep_size=True, mode=rotate, padding_mode="border")(volume)
+        if draw.affine is not None:
+            volume = RandAffine(
+                prob=1.0,
+                rotate_range=[(radians, radians) for radians in draw.affine.rotation_radians],
+                translate_range=[(voxels, voxels) for voxels in draw.affine.translation_voxels],
+                scale_range=[(scale - 1, scale - 1) for scale in draw.affine.scale],
+                mode=rotate,
+                padding_mode=draw.affine.padding,
+            )(volume)
         return volume
 
     def chain(image: Tensor, mask: Tensor, draw: ViewDraw) -> tuple[Tensor, Tensor]:
+        if draw.zscore_first:
+            image = zscore_in_mask(image, mask)
         view = geometry(image[0], draw, "trilinear", "bilinear")
         view = ShiftIntensity(draw.shift)(view)
         if draw.gamma is not None:

@@ -104,7 +104,7 @@ def test_the_caption_tells_of_affine_map_and_noise(store: Store) -> None:
     assert draw.noise is not None
     words = draw_words(pair.first)
     assert f"noise {draw.noise.std:.2f}" in words
-    assert f"size {1 / draw.affine.scale[0]:.0%}" in words
+    assert f"size {100 / draw.affine.scale[0]:.0f} " in words
     assert len(words.splitlines()) == 3
 
 

@@ -46,12 +46,12 @@ def draw_words(view: ShownView) -> str:
 
 
 def _affine_words(affine: AffineDraw) -> str:
-    """Sizes and moves as they are seen: the draw says where voxels come from."""
-    turns = " ".join(f"{math.degrees(radians):+.1f}°" for radians in affine.rotation_radians)
-    sizes = " ".join(f"{1 / scale:.0%}" for scale in affine.scale)
+    """Sizes and moves, in voxels, as they are seen: the draw says where voxels come from."""
+    turns = " ".join(f"{math.degrees(radians):+.1f}" for radians in affine.rotation_radians)
+    sizes = " ".join(f"{100 / scale:.0f}" for scale in affine.scale)
     shifts = zip(affine.translation_voxels, affine.scale, strict=True)
     moves = " ".join(f"{-voxels / scale:+.1f}" for voxels, scale in shifts)
-    return f"affine (z, y, x): turned {turns}, size {sizes}, moved {moves} voxels"
+    return f"affine: turned {turns}°, size {sizes} %, moved {moves}"
 
 
 def _scanner_words(scanner: ScannerDraw) -> str:
