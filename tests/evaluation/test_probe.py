@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from neurofm.data.targets import Target
 from neurofm.evaluation.metrics import area_under_curve, correlation, explained_variance
 from neurofm.evaluation.probe import cross_validate
-from neurofm.evaluation.targets import Target
 
 ONCE = np.ones((1, 60))
 

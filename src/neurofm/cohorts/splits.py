@@ -25,7 +25,7 @@ _PARTS_OF_A_NUMBER = 5
 
 
 @dataclass(frozen=True)
-class _Group:
+class Group:
     """Participants who must stay together, because they share a file."""
 
     key: str
@@ -50,10 +50,10 @@ def assign_splits(frame: pd.DataFrame, config: SplitConfig, seed: int) -> pd.Dat
         LeakageError: given sides would put one person on both.
     """
     _require_known(frame, config)
-    members = _groups(frame)
+    members = joined_people(frame)
     groups = _described(frame, members, config)
     sides = {group.key: group.split or PRETRAIN for group in groups}
-    for stratum, quota in _quotas(groups, config.held_out_fraction, seed).items():
+    for stratum, quota in quotas(groups, config.held_out_fraction, seed).items():
         inside = [group for group in groups if group.stratum == stratum]
         given = sum(group.split == HELD_OUT for group in inside)
         free = sorted(
@@ -106,7 +106,7 @@ def _require_known(frame: pd.DataFrame, config: SplitConfig) -> None:
         )  # fmt: skip
 
 
-def _groups(frame: pd.DataFrame) -> pd.Series[Any]:
+def joined_people(frame: pd.DataFrame) -> pd.Series[Any]:
     """For each row the smallest participant key of all who are joined by identical files."""
     keys = participant_keys(frame)
     parent = {key: key for key in keys}
@@ -125,7 +125,7 @@ def _groups(frame: pd.DataFrame) -> pd.Series[Any]:
     return keys.map(root)
 
 
-def _described(frame: pd.DataFrame, members: pd.Series[Any], config: SplitConfig) -> list[_Group]:
+def _described(frame: pd.DataFrame, members: pd.Series[Any], config: SplitConfig) -> list[Group]:
     columns = {name: _classes(frame[name], members) for name in config.stratify}
     ordered = frame.assign(_group=members, **{f"_{n}": c for n, c in columns.items()})
     groups = []
@@ -138,7 +138,7 @@ def _described(frame: pd.DataFrame, members: pd.Series[Any], config: SplitConfig
                 "correct the column split", "index",
             )  # fmt: skip
         stratum = tuple(_first_known(rows[f"_{name}"]) for name in config.stratify)
-        groups.append(_Group(str(key), stratum, given[0] if given else None))
+        groups.append(Group(str(key), stratum, given[0] if given else None))
     return groups
 
 
@@ -157,23 +157,21 @@ def _first_known(cells: pd.Series[Any]) -> Hashable:
     return "" if known.empty else str(known.iloc[0])
 
 
-def _quotas(
-    groups: Sequence[_Group], fraction: float, seed: int
-) -> dict[tuple[Hashable, ...], int]:
+def quotas(groups: Sequence[Group], fraction: float, seed: int) -> dict[tuple[Hashable, ...], int]:
     """People to hold out of each stratum: shares rounded down, the rest to the largest rests."""
     sizes: dict[tuple[Hashable, ...], int] = defaultdict(int)
     for group in groups:
         sizes[group.stratum] += 1
     shares = {stratum: fraction * size for stratum, size in sizes.items()}
-    quotas = {stratum: math.floor(share + 1e-9) for stratum, share in shares.items()}
-    missing = math.floor(fraction * len(groups) + 0.5) - sum(quotas.values())
+    counts = {stratum: math.floor(share + 1e-9) for stratum, share in shares.items()}
+    missing = math.floor(fraction * len(groups) + 0.5) - sum(counts.values())
     by_rest = sorted(
         shares,
         key=lambda stratum: (
-            -round(shares[stratum] - quotas[stratum], 9),
+            -round(shares[stratum] - counts[stratum], 9),
             seed_of("split-rest", seed, *map(str, stratum)),
         ),
     )
     for stratum in by_rest[: max(0, missing)]:
-        quotas[stratum] += 1
-    return quotas
+        counts[stratum] += 1
+    return counts

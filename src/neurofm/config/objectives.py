@@ -41,12 +41,27 @@ class MAEConfig(Section):
         return self
 
 
+class SupervisedConfig(Section):
+    """Prediction of a label from the features by one linear layer (section 4.2)."""
+
+    kind: Literal["supervised"] = knob("supervised", "-", "The objective.")
+    target: str = knob("age_years", "-", "The index column to predict; numbers by regression.")
+    class_weights: Literal["balanced", "none"] = knob(
+        "balanced", "-", "Balanced: every class weighs the same in training; the paper: none."
+    )
+    standardise_target: bool = knob(
+        True, "-", "Regress on the target less its mean over its spread in the training part."
+    )
+
+
 def _kind(value: Any) -> Any:
     """Which objective a section is of; recipes may leave out the paper's."""
     return value.get("kind", "simclr") if isinstance(value, dict) else value.kind
 
 
 ObjectiveConfig = Annotated[
-    Annotated[SimCLRConfig, Tag("simclr")] | Annotated[MAEConfig, Tag("mae")],
+    Annotated[SimCLRConfig, Tag("simclr")]
+    | Annotated[MAEConfig, Tag("mae")]
+    | Annotated[SupervisedConfig, Tag("supervised")],
     Discriminator(_kind),
 ]

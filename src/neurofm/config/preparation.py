@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from neurofm.config.knobs import Section, knob
 
@@ -109,3 +109,21 @@ class SplitConfig(Section):
     stratify: tuple[str, ...] = knob(
         ("cohort",), "-", "Index columns whose proportions both sides keep."
     )
+    task_test_fraction: float = knob(
+        0.2, "-", "Of the people a task may use, for its test (paper: 60/20/20).", ge=0, lt=1
+    )
+    task_validation_fraction: float = knob(
+        0.2, "-", "Of the same, for choosing among checkpoints and settings (paper).", ge=0, lt=1
+    )
+    task_seed: int = knob(
+        0,
+        "-",
+        "Draws these parts; another number than the seed, so that repeats share a test.",
+        ge=0,
+    )
+
+    @model_validator(mode="after")
+    def _some_train(self) -> SplitConfig:
+        if self.task_test_fraction + self.task_validation_fraction >= 1:
+            raise ValueError("nobody is left to train on: lower the task fractions")
+        return self

@@ -21,6 +21,7 @@ from neurofm.config.preparation import (
     SplitConfig,
     StoreConfig,
 )
+from neurofm.config.tuning import ChoosingConfig, TuningConfig
 from neurofm.config.yaml_reader import parse_yaml, read_yaml
 from neurofm.errors import ConfigError
 from neurofm.files import fingerprint_of
@@ -40,7 +41,9 @@ class Recipe(Section):
     views: ViewsConfig = ViewsConfig()
     encoder: EncoderConfig = ResNetConfig()
     objective: ObjectiveConfig = SimCLRConfig()
+    tuning: TuningConfig = TuningConfig()
     training: TrainingConfig = TrainingConfig()
+    choosing: ChoosingConfig = ChoosingConfig()
     health: HealthConfig = HealthConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 

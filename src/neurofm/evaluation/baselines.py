@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from neurofm.evaluation.targets import SITE_TASK, site_labels
+from neurofm.data.targets import SITE_TASK, site_labels
 
 PRETRAINED = "pre-trained encoder"
 RANDOM = "random-weight encoder"

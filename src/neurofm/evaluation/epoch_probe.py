@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from neurofm.cohorts.index import participant_keys
 from neurofm.config.recipe import Recipe
+from neurofm.data.targets import Target, build_target
 from neurofm.evaluation.metrics import METRICS, Metric, Outcome
 from neurofm.evaluation.probe import cross_validate
 from neurofm.evaluation.probing import task_names, why_not_evaluated
-from neurofm.evaluation.targets import Target, build_target
 from neurofm.evaluation.uncertainty import bootstrap, percentile_interval, resample_weights
 from neurofm.models.embeddings import embed_store
 from neurofm.models.encoder import build_encoder

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from neurofm.evaluation.targets import Kind
+from neurofm.data.targets import Kind
 
 Weights = Float[np.ndarray, "resamples scans"]
 Values = Float[np.ndarray, " resamples"]

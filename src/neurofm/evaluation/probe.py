@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from neurofm.data.targets import Target
 from neurofm.evaluation.folds import (
     held_in,
     participant_folds,
@@ -19,7 +20,6 @@ from neurofm.evaluation.folds import (
 )
 from neurofm.evaluation.linear import Rows, Sample, fit_scaling, logistic_path, ridge_path
 from neurofm.evaluation.metrics import Outcome
-from neurofm.evaluation.targets import Target
 from neurofm.seeds import random_stream
 
 # Per scan, see linear.py; standardised features have a mean variance of 1.

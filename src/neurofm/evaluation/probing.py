@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import pandas as pd
 
 from neurofm.config.learning import EvaluationConfig
+from neurofm.data.targets import SITE_TASK, Target, build_target, site_labels
 from neurofm.errors import RunError
 from neurofm.evaluation.baselines import Model, baselines
 from neurofm.evaluation.metrics import Outcome
 from neurofm.evaluation.probe import cross_validate
 from neurofm.evaluation.record import TaskRecord
-from neurofm.evaluation.targets import SITE_TASK, Target, build_target, site_labels
 from neurofm.progress import Progress, SilentProgress
 
 

@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from neurofm.config.recipe import Recipe
+from neurofm.data.targets import Kind
 from neurofm.errors import RunError
-from neurofm.evaluation.targets import Kind
 from neurofm.files import read_json, write_json
 
 RECORD = "evaluation.json"

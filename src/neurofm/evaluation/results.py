@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from neurofm.config.learning import EvaluationConfig
+from neurofm.data.targets import SITE_TASK, Kind
 from neurofm.evaluation.baselines import PRETRAINED, SITE
 from neurofm.evaluation.metrics import METRICS, Metric, Outcome
 from neurofm.evaluation.record import TaskRecord
-from neurofm.evaluation.targets import SITE_TASK, Kind
 from neurofm.evaluation.uncertainty import (
     bootstrap,
     compare,

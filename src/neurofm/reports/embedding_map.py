@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 
-from neurofm.evaluation.targets import site_labels
+from neurofm.data.targets import site_labels
 from neurofm.reports.drawing import CATEGORIES, FAINT, INK, MUTED, as_svg, new_figure
 
 _MAX_LEGEND = 8

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from neurofm.data.targets import SITE_TASK
 from neurofm.evaluation.baselines import PRETRAINED, RANDOM, VOLUMES
 from neurofm.evaluation.folds import participant_weights
 from neurofm.evaluation.metrics import Outcome
 from neurofm.evaluation.record import TaskRecord
 from neurofm.evaluation.results import outcomes
-from neurofm.evaluation.targets import SITE_TASK
 from neurofm.reports.drawing import ACCENT, FAINT, INK, MUTED, as_svg, new_figure
 from neurofm.reports.words import metric_title, task_title, task_unit
 

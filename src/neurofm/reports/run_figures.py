@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurofm.config.recipe import Recipe
-from neurofm.evaluation.targets import SITE_TASK
+from neurofm.data.targets import SITE_TASK
 from neurofm.reports.curves import Curve, Reference, draw_curve, with_minus
 from neurofm.reports.training_log import ProbeCurve, RunCourse
 from neurofm.reports.words import metric_title, number, task_title

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from neurofm.data.targets import SITE_TASK
 from neurofm.evaluation.record import TaskRecord
-from neurofm.evaluation.targets import SITE_TASK
 from neurofm.reports.words import gain, interval, metric_title, number, p_value, task_title
 
 _AGAINST = "Pre-trained is better by"

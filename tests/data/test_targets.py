@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from neurofm.data.targets import build_target, site_labels
 from neurofm.errors import TableError
-from neurofm.evaluation.targets import build_target, site_labels
 
 
 def frame(**columns: object) -> pd.DataFrame:

@@ -1,0 +1,81 @@
+"""Who of a task trains, validates and tests: drawn by person, the same for every model and seed."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import pandas as pd
+
+from neurofm.cohorts.index import participant_keys
+from neurofm.cohorts.splits import HELD_OUT, Group, joined_people, quotas
+from neurofm.config.preparation import SplitConfig
+from neurofm.errors import LeakageError
+from neurofm.seeds import seed_of
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+
+
+def task_roles(frame: pd.DataFrame, strata: pd.Series[Any], config: SplitConfig) -> pd.Series[Any]:
+    """The role of each labelled scan: "train", "validation", "test", or None for no part.
+
+    Where the column `split` names such roles, they are taken as they stand. Else the held-out
+    people are divided, or everybody where nobody was held out: participants who share an identical
+    file stay together, every stratum is divided alike, and the draw depends on `task_seed` and on
+    who is there, never on the order of the rows.
+
+    Args:
+        frame: rows of an index that have the label.
+        strata: for each row what the parts are to hold alike, such as its class.
+        config: the shares and the seed.
+
+    Raises:
+        LeakageError: given roles would put scans of one person into two parts.
+    """
+    given = frame["split"].where(frame["split"].isin([TRAIN, VALIDATION, TEST]), None)
+    if given.notna().any():
+        _refuse_torn(frame, given.astype(object))
+        return given.astype(object)
+    is_held_out = frame["split"] == HELD_OUT
+    pool = frame[is_held_out] if is_held_out.any() else frame
+    people = joined_people(pool)
+    groups = [
+        Group(str(key), _stratum(strata.loc[rows.index]), None)
+        for key, rows in pool.sort_values("scan_id").groupby(people, sort=True)
+    ]
+    test = _drawn(groups, config.task_test_fraction, config.task_seed, TEST)
+    others = [group for group in groups if group.key not in test]
+    share = config.task_validation_fraction / (1 - config.task_test_fraction)
+    validation = _drawn(others, share, config.task_seed, VALIDATION)
+    roles = {group.key: TRAIN for group in groups}
+    roles |= dict.fromkeys(test, TEST) | dict.fromkeys(validation, VALIDATION)
+    return (
+        people.map(roles).reindex(frame.index).astype(object).where(lambda role: role.notna(), None)
+    )
+
+
+def _drawn(groups: list[Group], fraction: float, seed: int, role: str) -> set[str]:
+    """The people of a role: of each stratum its share."""
+    drawn: set[str] = set()
+    for stratum, count in quotas(groups, fraction, seed).items():
+        keys = [group.key for group in groups if group.stratum == stratum]
+        keys.sort(key=lambda key: seed_of("task role", seed, role, key))
+        drawn.update(keys[:count])
+    return drawn
+
+
+def _stratum(values: pd.Series[Any]) -> tuple[Hashable, ...]:
+    return (str(values.iloc[0]),)
+
+
+def _refuse_torn(frame: pd.DataFrame, roles: pd.Series[Any]) -> None:
+    known = roles.notna()
+    people = joined_people(frame)[known]
+    torn = roles[known].groupby(people).nunique()
+    if (torn > 1).any():
+        named = sorted(set(participant_keys(frame)[known][people.isin(torn.index[torn > 1])]))
+        shown = ", ".join(map(str, named[:5]))
+        raise LeakageError(
+            f"{shown}: scans of one person, or of one file, are in two parts of the split",
+            "correct the column split", "index",
+        )  # fmt: skip
