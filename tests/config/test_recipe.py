@@ -66,6 +66,7 @@ def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
         ("training: {epochs: 2.5}", "'training.epochs': .* integer"),
         ("training: {epochs: true}", "'training.epochs'"),
         ("training: {learning_rate: -1}", "greater than 0"),
+        ("encoder: {widths: [0, 8, 8, 16]}", "'encoder.widths.0': .* greater than or equal to 1"),
         ("preprocess: {transform: elastic}", "'rigid' or 'affine'"),
         ("- a\n- b", "not a list of 'key: value' lines"),
         ("a: [1", "line 1"),

@@ -15,7 +15,7 @@ class ResNetConfig(Section):
     """A convolutional network: MONAI's 3D ResNet-18."""
 
     kind: Literal["resnet18"] = knob("resnet18", "-", "MONAI 3D ResNet-18, one channel (paper).")
-    widths: tuple[int, int, int, int] = knob(
+    widths: tuple[Side, Side, Side, Side] = knob(
         (64, 128, 256, 512),
         "channels",
         "Channels of the four stages; the last is the feature size.",
