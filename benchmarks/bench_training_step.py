@@ -1,12 +1,13 @@
 """Time one pre-training step of 16 participants: views, two forwards, backward, Adam; 2 threads.
 
-Usage: python benchmarks/bench_training_step.py [steps]
+Usage: python benchmarks/bench_training_step.py [steps] [--json]
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import platform
-import sys
 import time
 from datetime import UTC, datetime
 
@@ -54,7 +55,11 @@ def _view_seconds(batch: Batch) -> float:
 
 def main() -> None:
     """Print seconds a step for two grids, two widths and two strides."""
-    steps = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("steps", type=int, nargs="?", default=3)
+    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    arguments = parser.parse_args()
+    found = {}
     torch.set_num_threads(2)
     print(f"{datetime.now(UTC):%Y-%m-%d} {platform.machine()} torch {torch.__version__}")
     for shape in ((25, 32, 32), (50, 64, 64)):
@@ -62,8 +67,12 @@ def main() -> None:
         print(f"{'x'.join(map(str, shape))}: {_view_seconds(batch):.2f} s of it for the views")
         for widths in ((16, 32, 64, 128), (32, 64, 128, 256)):
             for stride in (2, 1):
-                seconds = _seconds(widths, stride, batch, steps)
+                seconds = _seconds(widths, stride, batch, arguments.steps)
                 print(f"  widths {widths}, stem stride {stride}: {seconds:.2f} s a step")
+                words = "-".join(map(str, widths))
+                found[f"{'x'.join(map(str, shape))} {words} stride {stride}"] = seconds
+    if arguments.json:
+        print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Peak memory of forward and backward of the encoder: plain, streamed stem, checkpointed blocks.
 
 Usage: python benchmarks/memory.py [--grid 75 96 96] [--rows 8] [--threads 1] [--json]
-       python benchmarks/memory.py --full-size   (one SimCLR step of two participants, 150x192x192)
+       python benchmarks/memory.py --full-size [--json]   (a SimCLR step of two scans, 150x192x192)
 
 Each way runs in a process of its own; its peak is the growth of that process's memory over what it
 held before the step, gradients of the weights included. Takes some minutes. CPU; float32.
@@ -34,6 +34,8 @@ def main() -> int:
     if arguments.full_size:
         found = _in_own_process("both", arguments)
         print(f"one step of two participants: {_line(found)}")
+        if arguments.json:
+            print(json.dumps(found))
         return 0
     grid = "x".join(map(str, arguments.grid))
     print(

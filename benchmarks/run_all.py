@@ -14,7 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 _OTHERS = (
     ("bench_quality_gate.py", "--phantoms"), ("compare_tissue.py",),
-    ("data_path.py", "--json"), ("memory.py", "--json"), ("memory.py", "--full-size"),
+    ("data_path.py", "--json"), ("memory.py", "--json"), ("memory.py", "--full-size", "--json"),
 )  # fmt: skip
 
 
