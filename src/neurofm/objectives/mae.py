@@ -66,7 +66,7 @@ class MAE(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self._config, self._views = config, views
+        self.config, self._views = config, views
         self._seed, self._spacing_mm = seed, spacing_mm
 
     def forward(self, batch: Batch) -> Losses:
@@ -77,7 +77,7 @@ class MAE(nn.Module):
         errors = gather_with_gradient(self._errors(made))
         with torch.no_grad():
             is_brain = gather_with_gradient(self._holds_brain(drawn.masks, made.masking))
-            weights = is_brain.float() if self._config.only_brain else torch.ones_like(errors)
+            weights = is_brain.float() if self.config.only_brain else torch.ones_like(errors)
         loss = (errors * weights).sum() / weights.sum().clamp(min=1)
         return Losses(loss, {"mse": loss.detach()}, _figures(errors, is_brain, made.features))
 
@@ -92,7 +92,7 @@ class MAE(nn.Module):
             step: of the run; another step gives another mask.
         """
         patches = patchify(images, self.encoder.config.patch_voxels)
-        drawn = draw_masking(items, patches.shape[1], self._config.mask_ratio, self._seed, step)
+        drawn = draw_masking(items, patches.shape[1], self.config.mask_ratio, self._seed, step)
         masking = Masking(drawn.kept.to(images.device), drawn.masked.to(images.device))
         tokens = self.encoder.encode(patches, masking.kept)
         predicted = self.decoder(tokens, masking.kept, masking.masked)
@@ -102,9 +102,9 @@ class MAE(nn.Module):
         """Mean squared error of each masked patch, in float32 (equation 2, a voxel's share)."""
         with torch.autocast(made.patches.device.type, enabled=False):
             target = take(made.patches, made.masking.masked)
-            if self._config.normalise_patches:
-                variance, mean = torch.var_mean(target, dim=2, keepdim=True)
-                target = (target - mean) / (variance + _SMALL).sqrt()
+            if self.config.normalise_patches:
+                mean, deviation = patch_moments(target)
+                target = (target - mean) / deviation
             predicted = made.predicted.to(torch.promote_types(made.predicted.dtype, target.dtype))
             return (predicted - target).square().mean(dim=2)
 
@@ -113,6 +113,14 @@ class MAE(nn.Module):
     ) -> Bool[Tensor, "batch masked"]:
         inside = patchify(masks, self.encoder.config.patch_voxels).any(dim=2)
         return inside.gather(1, masking.masked)
+
+
+def patch_moments(
+    patches: Float[Tensor, "batch patches voxels"],
+) -> tuple[Float[Tensor, "batch patches 1"], Float[Tensor, "batch patches 1"]]:
+    """Mean and standard deviation of each patch, as `normalise_patches` takes them."""
+    variance, mean = torch.var_mean(patches, dim=2, keepdim=True)
+    return mean, (variance + _SMALL).sqrt()
 
 
 @torch.no_grad()
