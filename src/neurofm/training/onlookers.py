@@ -1,4 +1,4 @@
-"""Those who look at a run from outside, an alarm, a probe and a page, and never touch it."""
+"""Those who look at a run from outside: an alarm, a probe, pictures, a page. None touches it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from neurofm.config.recipe import Recipe
+from neurofm.files import write_bytes
 from neurofm.store.reader import Store
 from neurofm.training.health import CollapseAlarm
 from neurofm.training.position import Position
@@ -47,6 +48,12 @@ class ProbeScore:
 Probe = Callable[[Mapping[str, Tensor]], Sequence[ProbeScore]]
 # From recipe, store, the rows of its index that the run sees, and a device; None without labels.
 MakeProbe = Callable[[Recipe, Store, pd.DataFrame, torch.device], Probe | None]
+# A PNG of what the objective's tensors do with some scans, after so many epochs.
+Draw = Callable[[Mapping[str, Tensor], int], bytes]
+# From the same; None where there is nothing to draw.
+MakeDraw = Callable[[Recipe, Store, pd.DataFrame, torch.device], Draw | None]
+
+PICTURES = "reconstructions"  # folder of a run; epoch-0010.png is after ten epochs
 
 
 @dataclass(frozen=True)
@@ -56,10 +63,12 @@ class Onlookers:
     Attributes:
         make_probe: the probe of the objective's tensors by name, "encoder.*" among them.
         write_page: writes the page of a run folder.
+        make_draw: what draws the picture of the objective's tensors where a probe is due.
     """
 
     make_probe: MakeProbe | None = None
     write_page: Callable[[Path], object] | None = None
+    make_draw: MakeDraw | None = None
 
 
 NO_ONLOOKERS = Onlookers()
@@ -101,6 +110,7 @@ class Health:
         probe: None for none.
         onlookers: who writes the page.
         tell: given the alarm, once.
+        draw: None for no pictures.
     """
 
     folder: Path
@@ -109,6 +119,7 @@ class Health:
     probe: Probe | None
     onlookers: Onlookers
     tell: Callable[[str], None] = lambda _: None
+    draw: Draw | None = None
 
     def __post_init__(self) -> None:
         self._alarm = CollapseAlarm(self.recipe.health, self.recipe.training.batch_size)
@@ -128,15 +139,23 @@ class Health:
             self.show()
 
     def between_epochs(self, position: Position, state: Mapping[str, Tensor]) -> None:
-        """Probe where one is due: to be called before the first epoch and after each."""
+        """Probe and draw where that is due: to be called before the first epoch and after each."""
         every = self.recipe.health.probe_epochs
         is_last = position.epoch == self.recipe.training.epochs
-        if self.probe is None or not every or (position.epoch % every and not is_last):
+        if not every or (position.epoch % every and not is_last):
             return
-        began = time.perf_counter()
         gpus = [tensor.device for tensor in state.values() if tensor.device.type == "cuda"][:1]
         with torch.random.fork_rng(gpus):
-            scores = self.probe(state)
+            self._probe(position, state)
+            if self.draw is not None:
+                picture = self.draw(state, position.epoch)
+                write_bytes(self.folder / PICTURES / f"epoch-{position.epoch:04d}.png", picture)
+
+    def _probe(self, position: Position, state: Mapping[str, Tensor]) -> None:
+        if self.probe is None:
+            return
+        began = time.perf_counter()
+        scores = self.probe(state)
         seconds = time.perf_counter() - began
         for score in scores:
             self.log.add(ProbeLine(position.epoch, position.step, score, seconds))

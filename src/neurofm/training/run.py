@@ -25,15 +25,16 @@ from neurofm.distributed import (
 from neurofm.errors import RunError
 from neurofm.models.batch_norm import synchronise_batch_norm
 from neurofm.models.weights import refuse_other_names, save_weights
+from neurofm.objectives.supervised import Supervised
 from neurofm.progress import Progress
 from neurofm.store.reader import Store
-from neurofm.training.card import card_of_run
+from neurofm.training.card import card_of_run, with_task
 from neurofm.training.checkpoints import find_checkpoint, require_room_for_checkpoints
 from neurofm.training.course import Course
 from neurofm.training.epoch import Surroundings, run_epoch
 from neurofm.training.learner import Learner
 from neurofm.training.manner import Manner
-from neurofm.training.objective import build_objective, views_a_scan
+from neurofm.training.objective import Material, build_objective, views_a_scan
 from neurofm.training.onlookers import Health
 from neurofm.training.optimisers import build_optimizer
 from neurofm.training.position import Position
@@ -41,6 +42,7 @@ from neurofm.training.precision import apply_numerics, autocast, choose_numerics
 from neurofm.training.run_log import RunLog, open_log
 from neurofm.training.schedules import learning_rate_at
 from neurofm.training.stopping import RunStoppedError, StopRequest
+from neurofm.training.validation import Validation
 from neurofm.training.watchdog import Watch
 
 
@@ -75,6 +77,7 @@ class Run:
         folder: claimed for this recipe and store.
         device: of this process.
         frame: rows of the store's index that may be seen.
+        material: labels and start of a supervised run.
 
     Raises:
         RunError: there are too few participants, or no checkpoint of the run is whole.
@@ -88,12 +91,14 @@ class Run:
         *,
         device: torch.device,
         frame: pd.DataFrame,
+        material: Material | None = None,
     ) -> None:
+        self._material = material
         self._recipe, self._store, self._folder = recipe, store, folder
         self._device, self._frame = device, frame
         self._sampler = ParticipantSampler(frame, recipe.seed, recipe.views.epoch_of)
         self._steps_an_epoch = len(self._rows(epoch=0))
-        self._objective = build_objective(recipe, store.spacing_mm).to(device)
+        self._objective = build_objective(recipe, store.spacing_mm, material).to(device)
         numerics = choose_numerics(recipe.training, device)
         apply_numerics(self._objective, self._objective.encoder, numerics)
         self._position, self._note = Position(), ""
@@ -107,7 +112,8 @@ class Run:
         training = self._recipe.training
         total = training.epochs * self._steps_an_epoch * training.batch_size
         done = self._position.step * training.batch_size
-        progress.start("pre-training", total, "pairs", done=done)
+        what, unit = ("training", "scans") if self._material else ("pre-training", "pairs")
+        progress.start(what, total, unit, done=done)
         if is_first():
             state = self._learner.model_state()
             require_room_for_checkpoints(self._folder, state, how.keep)
@@ -115,6 +121,7 @@ class Run:
         try:
             with torch.random.fork_rng(self._gpus()), first_log as log:
                 health = self._health(log, how) if log else None
+                validation = self._validation(log) if log else None
                 course = Course(
                     self._folder,
                     self._learner,
@@ -122,6 +129,7 @@ class Run:
                     position=self._position,
                     log=log,
                     health=health,
+                    validation=validation,
                     watch=watch,
                     keep=how.keep,
                 )
@@ -130,18 +138,40 @@ class Run:
         finally:
             progress.finish()
         if is_first():
-            card = card_of_run(self._recipe, self._store, self._frame, self._device)
-            save_weights(self._folder, self._learner.model_state(), card)
+            self._save_result(validation)
             if health:
                 health.show()
         barrier()
         return Pretrained(self._epochs_before, course.position.skipped_steps, self._note)
 
     def _health(self, log: RunLog, how: Manner) -> Health:
-        make_probe, probe = how.onlookers.make_probe, None
-        if make_probe and self._recipe.health.probe_epochs:
-            probe = make_probe(self._recipe, self._store, self._frame, self._device)
-        return Health(self._folder, self._recipe, log, probe, how.onlookers, how.tell)
+        seen = (self._recipe, self._store, self._frame, self._device)
+        look, is_due = how.onlookers, bool(self._recipe.health.probe_epochs)
+        probe = look.make_probe(*seen) if look.make_probe and is_due else None
+        draw = look.make_draw(*seen) if look.make_draw and is_due else None
+        return Health(self._folder, self._recipe, log, probe, look, how.tell, draw)
+
+    def _validation(self, log: RunLog) -> Validation | None:
+        objective = self._objective
+        if self._material is None or not isinstance(objective, Supervised):
+            return None
+        return Validation(
+            self._folder,
+            objective,
+            self._material.task,
+            self._store,
+            device=self._device,
+            config=self._recipe.choosing,
+            log=log,
+        )
+
+    def _save_result(self, validation: Validation | None) -> None:
+        card = card_of_run(self._recipe, self._store, self._frame, self._device)
+        state = self._learner.model_state()
+        if validation is not None and self._material is not None:
+            state = validation.best_state()
+            card = with_task(card, self._material, validation)
+        save_weights(self._folder, state, card)
 
     def _feed(self, threads: int | None) -> ViewFeed:
         views, seed = self._recipe.views, self._recipe.seed
@@ -175,6 +205,8 @@ class Run:
             lambda row: str(names[row]),
             watch,
         )
+        if course.is_over:
+            return
         for epoch in range(course.position.epoch, training.epochs):
             rows = self._rows(epoch)[course.position.step_in_epoch :]
             batches = feed.batches(rows, epoch)
@@ -185,6 +217,8 @@ class Run:
                 if not is_last:
                     self._leave_if_asked(course, stop)
             course.end_epoch()
+            if course.is_over:
+                return
             if epoch + 1 < training.epochs:
                 self._leave_if_asked(course, stop)
 
