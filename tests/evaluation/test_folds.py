@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neurofm.evaluation.folds import participant_folds, participant_weights, quantile_strata
+from neurofm.data.targets import quantile_strata
+from neurofm.evaluation.folds import participant_folds, participant_weights
 
 
 def draw(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -32,3 +32,17 @@ def recipe() -> Recipe:
         },
         where="a test",
     )
+
+
+@pytest.fixture
+def labelled_store(fake: SimpleNamespace, tmp_path: Path) -> Store:
+    """40 scans of 20 participants: five for pre-training, fifteen held out, one without an age."""
+    derivatives = fake.write(tmp_path / "labelled", 40)
+    pack(derivatives, tmp_path / "labelled-store", StoreConfig(spacing_mm=6.0))
+    opened = open_store(tmp_path / "labelled-store")
+    number = opened.index["participant_id"].str[1:].astype(int)
+    opened.index["split"] = ["pretrain" if each < 5 else "held-out" for each in number]
+    opened.index.loc[number == 7, "age_years"] = None
+    opened.index["group3"] = [("H", "AD", "MCI")[each % 3] for each in number]
+    opened.index["nobody"] = None
+    return opened

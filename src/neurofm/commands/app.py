@@ -19,6 +19,7 @@ _COMMANDS = {
     "plan": ("plan:plan", "Say what of a recipe fits on a GPU, how, and how long it takes."),
     "views": ("views:views", "Look at the views of a recipe before training with them."),
     "pretrain": ("pretrain:pretrain", "Pre-train an encoder on a store."),
+    "train": ("train:train", "Train on a label, from scratch or from pre-trained weights."),
     "evaluate": ("evaluate:evaluate", "Embed, probe and compare with baselines."),
     "report": ("report:report", "Rebuild tables, figures and the page from saved results."),
     "embed": ("embed:embed", "Turn scans into embeddings."),

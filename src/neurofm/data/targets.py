@@ -15,6 +15,7 @@ from neurofm.errors import TableError
 Kind = Literal["regression", "binary", "multiclass"]
 
 SITE_TASK = "site"
+_STRATA = 5
 # Words for people without the condition; the other class is then the positive one.
 _CONTROLS = {"h", "hc", "cn", "nc", "control", "controls", "healthy", "normal", "no", "0", "false"}
 
@@ -90,6 +91,21 @@ def build_target(frame: pd.DataFrame, column: str, folds: int) -> Target:
     values = text.iloc[rows].map({name: float(i) for i, name in enumerate(classes)}).to_numpy()
     kind: Kind = "binary" if len(classes) <= 2 else "multiclass"
     return _target(column, kind, rows, values.astype(np.float64), classes, keys, notes)
+
+
+def task_strata(target: Target) -> Int[np.ndarray, " scans"]:
+    """What parts of the scans are to hold alike: the class, or the quantile of a number."""
+    if target.kind == "regression":
+        return quantile_strata(target.values, _STRATA)
+    return target.values.astype(np.int64)
+
+
+def quantile_strata(
+    values: Int[np.ndarray, " scans"] | np.ndarray, strata: int
+) -> Int[np.ndarray, " scans"]:
+    """The quantile, 0 to `strata` - 1, that each value of a continuous target falls into."""
+    edges = np.quantile(values, np.linspace(0, 1, strata + 1)[1:-1])
+    return np.searchsorted(edges, values, side="right")
 
 
 def site_labels(frame: pd.DataFrame) -> pd.Series:

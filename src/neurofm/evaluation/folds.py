@@ -32,14 +32,6 @@ def participant_folds(
     return np.asarray(stream.permutation(folds)[fold_of][participants])
 
 
-def quantile_strata(
-    values: Int[np.ndarray, " scans"] | np.ndarray, strata: int
-) -> Int[np.ndarray, " scans"]:
-    """The quantile, 0 to `strata` - 1, that each value of a continuous target falls into."""
-    edges = np.quantile(values, np.linspace(0, 1, strata + 1)[1:-1])
-    return np.searchsorted(edges, values, side="right")
-
-
 def participant_weights(participants: Int[np.ndarray, " scans"]) -> np.ndarray:
     """Weight of each scan such that every participant weighs one, however many scans."""
     counts = np.bincount(participants)

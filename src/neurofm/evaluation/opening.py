@@ -9,12 +9,12 @@ from typing import Literal
 import pandas as pd
 from torch import nn
 
-from neurofm.config.recipe import Recipe, check_section
-from neurofm.errors import ContractError, LeakageError, RunError
+from neurofm.config.recipe import Recipe
+from neurofm.errors import RunError
 from neurofm.files import fingerprint_of
 from neurofm.models.encoder import build_encoder
-from neurofm.models.weights import Card, load_encoder, load_weights, overlap
-from neurofm.preprocess.contract import Contract, require_same
+from neurofm.models.suitability import check_contract, check_overlap
+from neurofm.models.weights import Card, load_encoder, load_weights
 from neurofm.seeds import seed_of
 from neurofm.store.reader import Store
 
@@ -71,13 +71,13 @@ def open_evaluation(
         RunError: the store has no scan to evaluate.
     """
     card = load_weights(weights).card
-    warnings = _check_contract(store, card, allow_other_contract)
+    warnings = check_contract(store, card, allow_other_contract)
     held_out = _held_out(store.index)
     which: Literal["held-out", "all"] = "held-out" if held_out.any() else "all"
     frame = store.index[held_out] if which == "held-out" else store.index
     if frame.empty:
         raise RunError("has no scan to evaluate", "pack scans first", "store")
-    seen, overlap_warnings = _check_overlap(card, frame, allow_overlap)
+    seen, overlap_warnings = check_overlap(card, frame, allow_overlap)
     return Opened(
         recipe=recipe,
         encoder=load_encoder(weights),
@@ -102,34 +102,3 @@ def _held_out(index: pd.DataFrame) -> pd.Series:
     if "split" not in index:
         return pd.Series(False, index=index.index)
     return index["split"].isin(_HELD_OUT)
-
-
-def _check_contract(store: Store, card: Card, allow_other: bool) -> tuple[str, ...]:
-    if abs(card.spacing_mm - store.spacing_mm) > 1e-6:
-        raise ContractError(
-            f"the store is at {store.spacing_mm:g} mm, the weights were made at "
-            f"{card.spacing_mm:g} mm",
-            f"pack with store.spacing_mm={card.spacing_mm:g}",
-        )
-    if card.contract is None:
-        return ("The weights do not say how their scans were preprocessed; it was not compared.",)
-    wanted = check_section(Contract, card.contract, "card.json")
-    return require_same(store.contract, wanted, allow_other)
-
-
-def _check_overlap(
-    card: Card, frame: pd.DataFrame, allowed: bool
-) -> tuple[int | None, tuple[str, ...]]:
-    if not card.participant_hashes:
-        return None, ("The weights do not say which participants they were pre-trained on.",)
-    seen = len(overlap(card, frame))
-    if seen and not allowed:
-        raise LeakageError(
-            f"{seen} participants to be evaluated were seen in pre-training",
-            "hold them out (neurofm split), or say --allow-pretrain-overlap",
-        )
-    if not seen:
-        return 0, ()
-    total = len(frame.drop_duplicates(["cohort", "participant_id"]))
-    text = f"{seen} of {total} evaluated participants were seen in pre-training, as was allowed"
-    return seen, (f"{text}: these results are no test on unseen people.",)

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from neurofm.data.targets import Target
+from neurofm.data.targets import Target, task_strata
 from neurofm.evaluation.folds import (
     held_in,
     participant_folds,
     participant_weights,
-    quantile_strata,
 )
 from neurofm.evaluation.linear import Rows, Sample, fit_scaling, logistic_path, ridge_path
 from neurofm.evaluation.metrics import Outcome
@@ -25,7 +24,6 @@ from neurofm.seeds import random_stream
 # Per scan, see linear.py; standardised features have a mean variance of 1.
 PENALTIES = tuple(10.0**power for power in range(-3, 4))
 _INNER_FOLDS = 3
-_STRATA = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +78,6 @@ def cross_validate(features: Rows, target: Target, folds: int, seed: int, repeat
         else:
             prediction[~inside] = predicted
     return Outcome(target.values, prediction, probabilities, fold_of)
-
-
-def task_strata(target: Target) -> Int[np.ndarray, " scans"]:
-    """What folds spread evenly: the class, or the quantile of a continuous target."""
-    if target.kind == "regression":
-        return quantile_strata(target.values, _STRATA)
-    return target.values.astype(np.int64)
 
 
 def _choose_penalty(train: _Part, stream: np.random.Generator) -> float:

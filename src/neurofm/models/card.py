@@ -11,6 +11,7 @@ from neurofm.config.encoders import EncoderConfig
 from neurofm.config.knobs import Section
 from neurofm.errors import WeightsError
 from neurofm.files import write_json
+from neurofm.models.head import HeadCard
 
 CARD_FILE = "card.json"
 CARD_FORMAT = 1
@@ -41,6 +42,8 @@ class Card(Section):
         participant_hashes: of "cohort/participant_id"; empty where nobody published them.
         scan_hashes: of the scan files' SHA-256.
         weights_sha256: of `weights.safetensors`.
+        head: of a supervised run, what it predicts; None for a pre-trained encoder.
+        started_from: SHA-256 of the weights that a supervised run started from; empty from scratch.
         initialised: names that a partial import left at their random start.
         software: versions that made the weights.
         description: one sentence for a reader.
@@ -62,6 +65,8 @@ class Card(Section):
     participant_hashes: tuple[str, ...] = ()
     scan_hashes: tuple[str, ...] = ()
     weights_sha256: str = ""
+    head: HeadCard | None = None
+    started_from: str = ""
     initialised: tuple[str, ...] = ()
     software: dict[str, str] = Field(default_factory=dict)
     description: str = ""

@@ -14,6 +14,7 @@ from neurofm.training.learner import Learner
 from neurofm.training.onlookers import Health
 from neurofm.training.position import Position
 from neurofm.training.run_log import Record, RunLog, epoch_record, read_log, record_of
+from neurofm.training.validation import Validation
 from neurofm.training.watchdog import Watch
 
 NOT_FINITE_FILE = "not_finite.json"
@@ -30,6 +31,7 @@ class Course:
         position: where the run goes on.
         log: open in the first process, None in the others.
         health: of the run, in the process of the log.
+        validation: of a supervised run, in the process of the log.
         watch: told of each saving.
         keep: checkpoints that stay.
     """
@@ -43,12 +45,14 @@ class Course:
         position: Position,
         log: RunLog | None,
         health: Health | None,
+        validation: Validation | None = None,
         watch: Watch,
         keep: int,
     ) -> None:
         self.position = position
         self._folder, self._learner, self._config = folder, learner, recipe.training
         self._health, self._stops_on_collapse = health, recipe.health.stop_on_collapse
+        self._validation = validation
         self._log, self._watch, self._keep = log, watch, keep
         self._saved = self._sound = position
         logged = _steps_up_to(folder, position.step) if log else []
@@ -94,7 +98,7 @@ class Course:
             self.save()
 
     def end_epoch(self) -> None:
-        """Log the epoch's means, probe where that is due, and save.
+        """Log the epoch's means, probe and validate where that is due, and save.
 
         Raises:
             RunError: the features have collapsed, and that is to end the run.
@@ -106,10 +110,19 @@ class Course:
         self._watch.at(self.position.step, "looking at the features")
         if self._health:
             self._health.between_epochs(self.position, self._learner.model_state())
+        if self._validation:
+            self._validation.after_epoch(self.position)
         self.save()
+        if self._validation:
+            self._validation.settle()
         if self._health:
             self._health.show()
         self._stop_if_collapsed()
+
+    def ends_early(self) -> bool:
+        """Whether a supervised run ends early; the same on every process."""
+        is_over = self._validation is not None and self._validation.is_over
+        return any_process(is_over, self._learner.device)
 
     def save(self) -> None:
         """Save a checkpoint of the position, unless the last one is of the same."""

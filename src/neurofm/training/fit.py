@@ -1,4 +1,4 @@
-"""Pre-training: a recipe and a store become a run folder; the same call continues it."""
+"""Training: a recipe and a store become a run folder; the same call continues it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from neurofm.augment.effect_check import check_effects
+from neurofm.config.objectives import SupervisedConfig
 from neurofm.config.recipe import Recipe
 from neurofm.distributed import (
     barrier,
@@ -23,14 +24,21 @@ from neurofm.progress import Progress, SilentProgress
 from neurofm.store.reader import Store
 from neurofm.training.manner import Manner
 from neurofm.training.memory import explained_memory
-from neurofm.training.objective import require_fitting_patches
+from neurofm.training.objective import Material, require_fitting_patches
 from neurofm.training.precision import choose_numerics
 from neurofm.training.run import Pretrained, Run
 from neurofm.training.run_folder import claim_run, is_finished, other_numerics
+from neurofm.training.starting import (
+    FROM_SCRATCH,
+    StartingPoint,
+    open_start,
+    with_its_encoder,
+)
 from neurofm.training.stopping import stop_requests
+from neurofm.training.task import build_task
 from neurofm.training.watching import watched
 
-__all__ = ["Manner", "Pretrained", "pretrain", "seen_rows"]
+__all__ = ["Manner", "Pretrained", "StartingPoint", "pretrain", "seen_rows", "train"]
 
 _SEEN_SPLITS = ("pretrain", "train")
 _SILENT = SilentProgress()
@@ -65,15 +73,77 @@ def pretrain(
         how: checkpoints kept, time limits, where messages go.
 
     Raises:
-        ConfigError: the store's spacing is not the recipe's, or a patch does not divide its volumes.
+        ConfigError: the store's spacing is not the recipe's, or a patch does not divide volumes.
         RunError: the folder is another run's, there are too few participants, no checkpoint is
             whole, several steps in a row gave no finite loss, the features have collapsed and
             `health.stop_on_collapse` says so, the memory or the disk is full, or
             another process was lost.
         RunStoppedError: SIGTERM, SIGUSR1 or Ctrl-C came; call again to go on.
     """
-    frame = seen_rows(recipe, store)
+    if isinstance(recipe.objective, SupervisedConfig):
+        raise ConfigError("is no pre-training", "use: neurofm train", "objective.kind=supervised")
+    return _carry_out(recipe, store, folder, device, progress, how, seen_rows(recipe, store))
+
+
+def train(
+    recipe: Recipe,
+    store: Store,
+    folder: Path,
+    device: torch.device,
+    progress: Progress = _SILENT,
+    *,
+    start: StartingPoint = FROM_SCRATCH,
+    how: Manner = _DEFAULT,
+) -> Pretrained:
+    """Train an encoder and a linear head on a label, from scratch or from given weights.
+
+    The people with the label are divided into training, validation and test parts (`task_roles`);
+    the test part is never read here. After each epoch the validation part is predicted, and the
+    weights of the best epoch are what remains: `weights.safetensors` with the head, and a card
+    that says what it predicts. All else is as in `pretrain`.
+
+    Args:
+        recipe: its objective is supervised. The encoder of given weights takes the place of its
+            own.
+        store: open, of the recipe's spacing.
+        folder: new, or of the same recipe, store and start.
+        device: see `choose_device`.
+        progress: shown scans, with the loss as its note.
+        start: weights, and what is allowed with them.
+        how: checkpoints kept, time limits, where messages go.
+
+    Raises:
+        ConfigError: the recipe is of a pre-training, or a value does not fit the store.
+        WeightsError, ContractError, LeakageError: see `open_start`.
+        RunError: a part has no labelled scan, and as in `pretrain`.
+        RunStoppedError: SIGTERM, SIGUSR1 or Ctrl-C came; call again to go on.
+    """
+    if not isinstance(recipe.objective, SupervisedConfig):
+        raise ConfigError(
+            "has no labels", "use: neurofm pretrain", f"objective.kind={recipe.objective.kind}"
+        )
+    _require_spacing(recipe, store)
+    task = build_task(store.index, recipe.objective, recipe.split)
+    begun = open_start(start, store, pd.concat([task.validation, task.test]))
+    for note in (*task.notes, *(begun.notes if begun else ())):
+        how.tell(f"Note: {note}")
+    effective = with_its_encoder(recipe, begun)
+    material = Material(task, begun)
+    return _carry_out(effective, store, folder, device, progress, how, task.train, material)
+
+
+def _carry_out(  # noqa: PLR0917 - the arguments of pretrain and train
+    recipe: Recipe,
+    store: Store,
+    folder: Path,
+    device: torch.device,
+    progress: Progress,
+    how: Manner,
+    frame: pd.DataFrame,
+    material: Material | None = None,
+) -> Pretrained:
     require_fitting_patches(recipe.encoder, store.shape)
+    start = material.start.card.weights_sha256 if material and material.start else None
     with (
         stop_requests(how.tell) as stop,  # first: torchrun's SIGTERM must not cut off last words
         process_group(device, how.join_seconds, how.timeout_seconds + _BEHIND_WATCH) as meeting,
@@ -82,12 +152,12 @@ def pretrain(
         only_writer(folder) if is_first() else nullcontext(),
     ):
         if is_first():
-            claim_run(folder, recipe, store, device)
+            claim_run(folder, recipe, store, device, start)
             _warn(folder, recipe, device, how.tell)
         barrier()
         if is_finished(folder):
             return Pretrained(recipe.training.epochs, 0, "this run is finished already")
-        run = Run(recipe, store, folder, device=device, frame=frame)
+        run = Run(recipe, store, folder, device=device, frame=frame, material=material)
         shown = progress if is_first() else _SILENT
         return run.to_the_end(stop, shown, watch, how)
 
@@ -103,13 +173,7 @@ def _warn(folder: Path, recipe: Recipe, device: torch.device, tell: Callable[[st
 
 def seen_rows(recipe: Recipe, store: Store) -> pd.DataFrame:
     """Rows of the store's index that pre-training may see; see `pretrain` for errors."""
-    if store.spacing_mm != recipe.store.spacing_mm:
-        raise ConfigError(
-            f"the store's spacing is {store.spacing_mm:g} mm, the recipe's "
-            f"{recipe.store.spacing_mm:g} mm",
-            f"add store.spacing_mm={store.spacing_mm:g}, or pack a store of the recipe's spacing",
-            "store.spacing_mm",
-        )
+    _require_spacing(recipe, store)
     split = store.index["split"]
     frame = store.index[split.isna() | split.isin(_SEEN_SPLITS)]
     if frame.empty:
@@ -117,3 +181,13 @@ def seen_rows(recipe: Recipe, store: Store) -> pd.DataFrame:
             "no scan is in the split 'pretrain'", "see the split of its index", store.folder
         )
     return frame
+
+
+def _require_spacing(recipe: Recipe, store: Store) -> None:
+    if store.spacing_mm != recipe.store.spacing_mm:
+        raise ConfigError(
+            f"the store's spacing is {store.spacing_mm:g} mm, the recipe's "
+            f"{recipe.store.spacing_mm:g} mm",
+            f"add store.spacing_mm={store.spacing_mm:g}, or pack a store of the recipe's spacing",
+            "store.spacing_mm",
+        )

@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
 from neurofm.config.consistency import refuse_wrong_gradients
 from neurofm.config.encoders import ResNetConfig, ViTConfig
 from neurofm.config.objectives import MAEConfig, SimCLRConfig
 from neurofm.config.recipe import Recipe
+from neurofm.errors import ConfigError
 from neurofm.models.encoder import build_encoder
 from neurofm.models.footprint import Saving
+from neurofm.models.head import build_head
 from neurofm.models.mae_decoder import build_mae_decoder
 from neurofm.models.patches import Grid, token_grid
 from neurofm.models.projector import build_projector
 from neurofm.models.vit import ViT
 from neurofm.objectives.mae import MAE
 from neurofm.objectives.simclr import SimCLR
+from neurofm.objectives.supervised import Supervised
+from neurofm.training.starting import Start
+from neurofm.training.task import Task
+from neurofm.training.tuning import apply_tuning
 
-Objective = SimCLR | MAE
+Objective = SimCLR | MAE | Supervised
 
 
-def build_objective(recipe: Recipe, spacing_mm: float) -> Objective:
-    """The recipe's objective with a freshly initialised encoder, in training mode.
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a supervised run has beside its recipe: labels, and weights to start from."""
+
+    task: Task
+    start: Start | None = None
+
+
+def build_objective(
+    recipe: Recipe, spacing_mm: float, material: Material | None = None
+) -> Objective:
+    """The recipe's objective with its encoder as it begins, in training mode.
+
+    Args:
+        recipe: seed, views, encoder, objective, tuning and training are read.
+        spacing_mm: of the volumes.
+        material: of a supervised run.
 
     Raises:
         ConfigError: sections of the recipe do not go together, or a patch does not divide the
@@ -30,7 +52,11 @@ def build_objective(recipe: Recipe, spacing_mm: float) -> Objective:
     refuse_wrong_gradients(recipe.encoder, recipe.objective, recipe.training)
     if isinstance(recipe.objective, MAEConfig):
         return _mae(recipe, recipe.objective, spacing_mm)
-    return _simclr(recipe, recipe.objective, spacing_mm)
+    if isinstance(recipe.objective, SimCLRConfig):
+        return _simclr(recipe, recipe.objective, spacing_mm)
+    if material is None:
+        raise ConfigError("needs labels", "use: neurofm train", "objective.kind=supervised")
+    return _supervised(recipe, spacing_mm, material)
 
 
 def require_fitting_patches(encoder: ResNetConfig | ViTConfig, shape: Grid) -> None:
@@ -69,6 +95,25 @@ def _mae(recipe: Recipe, config: MAEConfig, spacing_mm: float) -> MAE:
     encoder = cast(ViT, build_encoder(vit, seed, saving, spacing_mm=spacing_mm))
     decoder = build_mae_decoder(config, vit, seed, saving, spacing_mm=spacing_mm)
     return MAE(encoder, decoder, config, views=recipe.views, seed=seed, spacing_mm=spacing_mm)
+
+
+def _supervised(recipe: Recipe, spacing_mm: float, material: Material) -> Supervised:
+    task, start = material.task, material.start
+    encoder = build_encoder(recipe.encoder, recipe.seed, _saving(recipe), spacing_mm=spacing_mm)
+    if start is not None:
+        encoder.load_state_dict(dict(start.encoder))
+    objective = Supervised(
+        encoder,
+        build_head(recipe.encoder.features, task.head.outputs, recipe.seed),
+        task.head,
+        values=task.values,
+        class_weights=task.weights,
+        views=recipe.views,
+        seed=recipe.seed,
+        spacing_mm=spacing_mm,
+    )
+    apply_tuning(objective, recipe.tuning)
+    return objective
 
 
 def _saving(recipe: Recipe) -> Saving:

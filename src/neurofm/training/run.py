@@ -205,7 +205,7 @@ class Run:
             lambda row: str(names[row]),
             watch,
         )
-        if course.is_over:
+        if course.ends_early():
             return
         for epoch in range(course.position.epoch, training.epochs):
             rows = self._rows(epoch)[course.position.step_in_epoch :]
@@ -217,7 +217,7 @@ class Run:
                 if not is_last:
                     self._leave_if_asked(course, stop)
             course.end_epoch()
-            if course.is_over:
+            if course.ends_early():
                 return
             if epoch + 1 < training.epochs:
                 self._leave_if_asked(course, stop)

@@ -20,22 +20,37 @@ from neurofm.versions import software_record
 RECIPE_FILE, SOFTWARE_FILE, DATA_FILE = "recipe.yaml", "software.json", "data.json"
 _MAY_CHANGE = ("training.checkpoint_steps", "training.max_skipped_in_a_row")
 _SECTIONS = ("seed", "views", "encoder", "objective", "training")  # what pre-training reads
+_OF_SUPERVISED = ("tuning", "choosing", "split")  # and supervised training besides
 
 
-def claim_run(folder: Path, recipe: Recipe, store: Store, device: torch.device) -> None:
+def claim_run(
+    folder: Path, recipe: Recipe, store: Store, device: torch.device, start: str | None = None
+) -> None:
     """Make `folder` the run of this recipe on this store, or see that it is already.
 
     `software.json` tells where and how it began: versions, device, precision.
 
+    Args:
+        folder: the run's.
+        recipe: of the run.
+        store: that it reads.
+        device: that computes it.
+        start: SHA-256 of the weights a supervised run starts from; None without any.
+
     Raises:
-        RunError: it belongs to another recipe or store; the differing keys are shown.
+        RunError: it belongs to another recipe, store or start; the differing keys are shown.
     """
     sweep_unfinished(folder)
     data = {"content": store.content, "contract": store.contract.fingerprint()}
+    data |= {"start": start} if start else {}
     if (folder / RECIPE_FILE).is_file():
         _refuse_other_recipe(folder, recipe)
         if (folder / DATA_FILE).is_file() and read_json(folder / DATA_FILE) != data:
-            raise RunError("this run was started on another store", "choose another -o", folder)
+            raise RunError(
+                "this run was started on another store or from other weights",
+                "choose another -o",
+                folder,
+            )
     elif (folder / CARD_FILE).exists() or (folder / LOG_FILE).exists():
         raise RunError("holds something else already", "choose another -o", folder)
     else:
@@ -66,10 +81,11 @@ def is_finished(folder: Path) -> bool:
 def _refuse_other_recipe(folder: Path, recipe: Recipe) -> None:
     there = _flat(load_recipe(folder / RECIPE_FILE).model_dump(mode="json"))
     here = _flat(recipe.model_dump(mode="json"))
+    sections = _SECTIONS + (_OF_SUPERVISED if recipe.objective.kind == "supervised" else ())
     differing = [
         f"{key} is {there.get(key)} there and {here.get(key)} here"
         for key in sorted(there.keys() | here.keys())
-        if key.split(".")[0] in _SECTIONS
+        if key.split(".")[0] in sections
         and key not in _MAY_CHANGE
         and there.get(key) != here.get(key)
     ]

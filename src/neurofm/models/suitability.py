@@ -1,0 +1,56 @@
+"""Whether weights and scans go together: prepared alike, and nobody seen who must not be."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from neurofm.config.recipe import check_section
+from neurofm.errors import ContractError, LeakageError
+from neurofm.models.card import Card
+from neurofm.models.overlap import overlap
+from neurofm.preprocess.contract import Contract, require_same
+from neurofm.store.reader import Store
+
+
+def check_contract(store: Store, card: Card, allow_other: bool) -> tuple[str, ...]:
+    """See that a store was prepared as the weights' own scans were; notes where it was not.
+
+    Raises:
+        ContractError: another spacing, or other preprocessing and that is not allowed.
+    """
+    if abs(card.spacing_mm - store.spacing_mm) > 1e-6:
+        raise ContractError(
+            f"the store is at {store.spacing_mm:g} mm, the weights were made at "
+            f"{card.spacing_mm:g} mm",
+            f"pack with store.spacing_mm={card.spacing_mm:g}",
+        )
+    if card.contract is None:
+        return ("The weights do not say how their scans were preprocessed; it was not compared.",)
+    wanted = check_section(Contract, card.contract, "card.json")
+    return require_same(store.contract, wanted, allow_other)
+
+
+def check_overlap(
+    card: Card, frame: pd.DataFrame, allowed: bool
+) -> tuple[int | None, tuple[str, ...]]:
+    """How many participants to be evaluated the weights have seen, with notes for a reader.
+
+    Returns:
+        the number, None where the weights do not tell; and the notes.
+
+    Raises:
+        LeakageError: some were seen, and that is not allowed.
+    """
+    if not card.participant_hashes:
+        return None, ("The weights do not say which participants they were pre-trained on.",)
+    seen = len(overlap(card, frame))
+    if seen and not allowed:
+        raise LeakageError(
+            f"{seen} participants to be evaluated were seen in pre-training",
+            "hold them out (neurofm split), or say --allow-pretrain-overlap",
+        )
+    if not seen:
+        return 0, ()
+    total = len(frame.drop_duplicates(["cohort", "participant_id"]))
+    text = f"{seen} of {total} evaluated participants were seen in pre-training, as was allowed"
+    return seen, (f"{text}: these results are no test on unseen people.",)

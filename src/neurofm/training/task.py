@@ -1,0 +1,111 @@
+"""The task of a supervised run: its labels, who trains, validates and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from neurofm.cohorts.index import participant_keys
+from neurofm.cohorts.task_roles import TEST, TRAIN, VALIDATION, task_roles
+from neurofm.config.objectives import SupervisedConfig
+from neurofm.config.preparation import SplitConfig
+from neurofm.data.targets import Target, build_target, task_strata
+from neurofm.errors import RunError
+from neurofm.models.head import HeadCard
+
+_FEWEST_OF_A_CLASS = 3  # one for each of training, validation and test
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Labels of store rows and the part each plays.
+
+    Attributes:
+        head: what is predicted; a regression is scaled by the training part's mean and spread.
+        values: number or place of the class, by row.
+        weights: in the loss, by class; their mean over the training participants is 1.
+        train: index rows to learn from.
+        validation: index rows to choose the checkpoint by.
+        test: index rows that training never reads.
+        notes: who was left out, in plain words.
+    """
+
+    head: HeadCard
+    values: Mapping[int, float]
+    weights: tuple[float, ...]
+    train: pd.DataFrame
+    validation: pd.DataFrame
+    test: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def build_task(index: pd.DataFrame, config: SupervisedConfig, split: SplitConfig) -> Task:
+    """Read the labels of an index and divide its people.
+
+    Args:
+        index: of a store; its labels are the store's rows.
+        config: target and how it is scaled and weighted.
+        split: shares of the parts (see `task_roles`).
+
+    Raises:
+        TableError: no such column.
+        LeakageError: given roles put one person into two parts.
+        RunError: a part has no labelled scan, or training has one class only.
+    """
+    target = build_target(index, config.target, _FEWEST_OF_A_CLASS)
+    labelled = index.iloc[target.rows]
+    strata = pd.Series(task_strata(target), index=labelled.index)
+    roles = task_roles(labelled, strata, split)
+    parts = {role: labelled[roles == role] for role in (TRAIN, VALIDATION, TEST)}
+    for role in (TRAIN, VALIDATION):
+        if parts[role].empty:
+            raise RunError(
+                f"no scan with '{config.target}' is in the part '{role}'",
+                "label more participants, or see the split of the index",
+                "objective.target",
+            )
+    values = {
+        int(row): float(value) for row, value in zip(labelled.index, target.values, strict=True)
+    }
+    head, weights = _head(target, parts, values, config)
+    return Task(head, values, weights, parts[TRAIN], parts[VALIDATION], parts[TEST], target.notes)
+
+
+def _head(
+    target: Target,
+    parts: Mapping[str, pd.DataFrame],
+    values: Mapping[int, float],
+    config: SupervisedConfig,
+) -> tuple[HeadCard, tuple[float, ...]]:
+    train = parts[TRAIN]
+    people = participant_keys(train)
+    known = np.array([values[int(row)] for row in train.index])
+    share = 1.0 / people.map(people.value_counts()).to_numpy(dtype=np.float64)
+    head = HeadCard(
+        target=target.task,
+        kind=target.kind,
+        classes=target.classes,
+        train_participants=int(people.nunique()),
+        validation_participants=int(participant_keys(parts[VALIDATION]).nunique()),
+    )
+    if target.kind == "regression":
+        if not config.standardise_target:
+            return head, ()
+        mean = float(np.average(known, weights=share))
+        spread = float(np.sqrt(np.average((known - mean) ** 2, weights=share)))
+        return head.model_copy(update={"mean": mean, "spread": spread or 1.0}), ()
+    counts = np.bincount(known.astype(int), share, len(target.classes))
+    absent = [name for name, count in zip(target.classes, counts, strict=True) if not count]
+    if absent:
+        raise RunError(
+            f"the training part has no participant of class '{absent[0]}'",
+            "see the split of the index",
+            "objective.target",
+        )
+    if config.class_weights == "none":
+        return head, (1.0,) * len(counts)
+    balanced = counts.sum() / (len(counts) * counts)
+    return head, tuple(float(each) for each in balanced)

@@ -1,0 +1,80 @@
+"""The number by which a checkpoint is chosen: AUC for classes, squared error for numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from neurofm.cohorts.index import participant_keys
+from neurofm.config.tuning import ChoosingConfig
+from neurofm.errors import RunError
+from neurofm.training.task import Task
+
+Values = Float[np.ndarray, " scans"]
+Said = Float[np.ndarray, "scans values"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A metric of the validation part.
+
+    Attributes:
+        metric: "AUC", "MSE" or "loss".
+        better: which way is better.
+        compute: from known values and predictions; not used for the loss.
+    """
+
+    metric: str
+    better: Literal["lower", "higher"]
+    compute: Callable[[Values, Said], float]
+
+    def is_better(self, value: float, than: float) -> bool:
+        """Whether a value beats another; ties keep the earlier one."""
+        return value > than if self.better == "higher" else value < than
+
+
+def choose_metric(task: Task, config: ChoosingConfig) -> Choice:
+    """The metric that a recipe asks for; "auto" is the paper's.
+
+    Raises:
+        RunError: the task, or its validation part, does not allow it.
+    """
+    kind, asked = task.head.kind, config.validation_metric
+    people = participant_keys(task.validation)
+    weights = 1.0 / people.map(people.value_counts()).to_numpy(dtype=np.float64)
+    if asked == "loss":
+        return Choice("loss", "lower", lambda known, said: float("nan"))
+    if kind == "regression":
+        if asked == "AUC":
+            raise RunError("a number has no AUC", "use auto or MSE", "choosing.validation_metric")
+        return Choice("MSE", "lower", lambda known, said: _squared_error(known, said, weights))
+    if asked == "MSE":
+        raise RunError("classes have no MSE", "use auto or AUC", "choosing.validation_metric")
+    found = {task.values[int(row)] for row in task.validation.index}
+    if len(found) < 2:
+        name = task.head.classes[int(next(iter(found)))]
+        raise RunError(
+            f"the validation part has only '{name}', so there is no AUC to choose by",
+            "use choosing.validation_metric=loss, or see the split of the index",
+            "choosing.validation_metric",
+        )
+    return Choice("AUC", "higher", lambda known, said: _area(known, said, weights))
+
+
+def _squared_error(known: Values, said: Said, weights: Values) -> float:
+    return float(np.average((said[:, 0] - known) ** 2, weights=weights))
+
+
+def _area(known: Values, said: Said, weights: Values) -> float:
+    """AUC of the last of two classes; of more, the mean over those present against the rest."""
+    from sklearn.metrics import roc_auc_score
+
+    classes = [1] if said.shape[1] == 2 else [int(each) for each in np.unique(known)]
+    areas = [
+        roc_auc_score(known == label, said[:, label], sample_weight=weights) for label in classes
+    ]
+    return float(np.mean(areas))
