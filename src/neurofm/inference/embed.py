@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,24 +12,21 @@ from jaxtyping import Float
 from torch import nn
 
 from neurofm.cohorts.failures import Failure
-from neurofm.cohorts.index import participant_keys, read_index
 from neurofm.config.preparation import PreprocessConfig
 from neurofm.config.recipe import check_recipe, check_section
 from neurofm.data.batch import Batch
-from neurofm.data.prepare import model_input
 from neurofm.errors import ContractError, RunError
 from neurofm.files import require_writable
-from neurofm.inference.sources import gather_index, is_store
+from neurofm.inference.prepared import prepare_sources, prepared_batches, work_folder
+from neurofm.inference.sources import is_store
 from neurofm.models.card import Card, read_card
 from neurofm.models.embeddings import embed_store, write_embeddings
 from neurofm.models.encoding import encode
 from neurofm.models.weights import load_encoder
-from neurofm.preprocess.batch import preprocess_index
 from neurofm.preprocess.contract import Contract, contract_of, require_same
 from neurofm.progress import Progress, SilentProgress
 from neurofm.store.reader import Store, open_store
 from neurofm.training.device import choose_device
-from neurofm.volumes.nifti import read_mask, read_volume
 
 
 @dataclass(frozen=True)
@@ -91,14 +86,12 @@ def embed_sources(
         write_embeddings(output, table, features, card.weights_sha256, store.contract.fingerprint())
         return Embedded(len(table), (), notes)
     config, notes = preprocessing_of(card, allow_other_contract)
-    with _folder(work) as folder:
-        frame = gather_index(sources, folder / "sources.parquet", config, progress)
-        done = preprocess_index(frame, folder, config, workers, progress)
-        table = _with_reasons(frame, read_index(folder / "index.parquet"), done.failures)
+    with work_folder(work) as folder:
+        table, failures = prepare_sources(sources, folder, config, workers, progress)
         features = _embed_prepared(table, folder, card, encoder, progress)
     contract = contract_of(config).fingerprint()
     write_embeddings(output, table, features, card.weights_sha256, contract)
-    return Embedded(int(table["reason"].isna().sum()), done.failures, notes)
+    return Embedded(int(table["reason"].isna().sum()), failures, notes)
 
 
 def preprocessing_of(
@@ -148,18 +141,6 @@ def embed_packed(
     return store.index.assign(reason=pd.Series(pd.NA, store.index.index, dtype="string")), features
 
 
-def _with_reasons(
-    frame: pd.DataFrame, prepared: pd.DataFrame, failures: tuple[Failure, ...]
-) -> pd.DataFrame:
-    """Every scan of the sources with its preprocessed image, or with the reason it is unusable."""
-    places = ["image_path", "brain_mask_path", "verdict"]
-    raw = frame.drop(columns=places, errors="ignore")
-    found = prepared[["scan_id", *places]]
-    table = raw.merge(found, on="scan_id", how="left", validate="one_to_one")
-    reasons = {failure.path: failure.reason for failure in failures}
-    return table.assign(reason=table["path"].map(reasons).astype("string"))
-
-
 def _embed_prepared(
     table: pd.DataFrame, folder: Path, card: Card, encoder: nn.Module, progress: Progress
 ) -> Float[np.ndarray, "scans features"]:
@@ -167,29 +148,13 @@ def _embed_prepared(
     usable = np.flatnonzero(table["reason"].isna())
     if len(usable):
         progress.start("Encoding", len(usable), "scans")
-        batches = _batches(table.iloc[usable], folder, card.spacing_mm, progress)
-        features[usable] = encode(encoder, batches, choose_device())
+        batches = prepared_batches(table.iloc[usable], folder, card.spacing_mm)
+        features[usable] = encode(encoder, _counted(batches, progress), choose_device())
         progress.finish()
     return features
 
 
-def _batches(
-    rows: pd.DataFrame, folder: Path, spacing_mm: float, progress: Progress
-) -> Iterator[Batch]:
-    paths = zip(rows["image_path"], rows["brain_mask_path"], participant_keys(rows), strict=True)
-    for image_path, mask_path, key in paths:
-        image = read_volume(folder / str(image_path)).volume
-        mask = read_mask(folder / str(mask_path))
-        images, masks = model_input(image, mask, spacing_mm)
-        yield Batch(images, masks, (-1,), (str(key),), 0)
+def _counted(batches: Iterator[Batch], progress: Progress) -> Iterator[Batch]:
+    for batch in batches:
+        yield batch
         progress.advance()
-
-
-@contextmanager
-def _folder(work: Path | None) -> Iterator[Path]:
-    if work is not None:
-        work.mkdir(parents=True, exist_ok=True)
-        yield work
-        return
-    with tempfile.TemporaryDirectory(prefix="neurofm-embed-") as name:
-        yield Path(name)

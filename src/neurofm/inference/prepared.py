@@ -1,0 +1,82 @@
+"""Raw scans, preprocessed as a model needs them and read back as it takes them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from neurofm.cohorts.failures import Failure
+from neurofm.cohorts.index import participant_keys, read_index
+from neurofm.config.preparation import PreprocessConfig
+from neurofm.data.batch import Batch
+from neurofm.data.prepare import model_input
+from neurofm.inference.sources import gather_index
+from neurofm.preprocess.batch import preprocess_index
+from neurofm.progress import Progress
+from neurofm.volumes.nifti import read_mask, read_volume
+
+
+def prepare_sources(
+    sources: Sequence[Path],
+    folder: Path,
+    config: PreprocessConfig,
+    workers: int,
+    progress: Progress,
+) -> tuple[pd.DataFrame, tuple[Failure, ...]]:
+    """Preprocess every scan of the sources into a folder of derivatives.
+
+    Args:
+        sources: scan files, folders, tables or indexes of raw scans.
+        folder: the derivatives; what is finished there is used again.
+        config: how to preprocess.
+        workers: processes that preprocess scans side by side.
+        progress: shown the course of the work.
+
+    Returns:
+        every scan with `image_path` and `brain_mask_path` below the folder, or with a `reason` why
+        it is unusable; and the failures.
+
+    Raises:
+        TableError: a source cannot be read.
+    """
+    frame = gather_index(sources, folder / "sources.parquet", config, progress)
+    done = preprocess_index(frame, folder, config, workers, progress)
+    prepared = read_index(folder / "index.parquet")
+    return _with_reasons(frame, prepared, done.failures), done.failures
+
+
+def prepared_batches(rows: pd.DataFrame, folder: Path, spacing_mm: float) -> Iterator[Batch]:
+    """One batch for each row of a table of `prepare_sources`, intensities as preprocessed."""
+    paths = zip(rows["image_path"], rows["brain_mask_path"], participant_keys(rows), strict=True)
+    for image_path, mask_path, key in paths:
+        image = read_volume(folder / str(image_path)).volume
+        mask = read_mask(folder / str(mask_path))
+        images, masks = model_input(image, mask, spacing_mm)
+        yield Batch(images, masks, (-1,), (str(key),), 0)
+
+
+@contextmanager
+def work_folder(work: Path | None) -> Iterator[Path]:
+    """A folder to keep results in, made where need be; without one, a temporary folder."""
+    if work is not None:
+        work.mkdir(parents=True, exist_ok=True)
+        yield work
+        return
+    with tempfile.TemporaryDirectory(prefix="neurofm-embed-") as name:
+        yield Path(name)
+
+
+def _with_reasons(
+    frame: pd.DataFrame, prepared: pd.DataFrame, failures: tuple[Failure, ...]
+) -> pd.DataFrame:
+    """Every scan of the sources with its preprocessed image, or with the reason it is unusable."""
+    places = ["image_path", "brain_mask_path", "verdict"]
+    raw = frame.drop(columns=places, errors="ignore")
+    found = prepared[["scan_id", *places]]
+    table = raw.merge(found, on="scan_id", how="left", validate="one_to_one")
+    reasons = {failure.path: failure.reason for failure in failures}
+    return table.assign(reason=table["path"].map(reasons).astype("string"))
