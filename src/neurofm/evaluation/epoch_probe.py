@@ -136,7 +136,7 @@ def epoch_probe(
     labelled = frame if len(tasks) > len(columns) else frame[frame[columns].notna().any(axis=1)]
     if not tasks:
         return None
-    chosen = _one_scan_each(labelled, recipe.health.probe_participants, recipe.seed)
+    chosen = one_scan_each(labelled, recipe.health.probe_participants, recipe.seed)
     folds = recipe.evaluation.folds
     targets = [build_target(chosen, name, folds) for name in tasks]
     usable = tuple(target for target in targets if not why_not_evaluated(target, folds))
@@ -144,8 +144,11 @@ def epoch_probe(
     return EpochProbe(recipe, store, rows, usable, device) if usable else None
 
 
-def _one_scan_each(frame: pd.DataFrame, participants: int, seed: int) -> pd.DataFrame:
-    """Rows of some participants, one each; who and which depends on the seed and them alone."""
+def one_scan_each(frame: pd.DataFrame, participants: int, seed: int) -> pd.DataFrame:
+    """Rows of some participants, one each; who and which depends on the seed and them alone.
+
+    The first of many are those of few.
+    """
     order = pd.DataFrame(
         {
             "person": [str(key) for key in participant_keys(frame)],

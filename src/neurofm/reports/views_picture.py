@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.patches import Rectangle
 
 from neurofm.reports.drawing import CATEGORIES, INK, MUTED
-from neurofm.reports.view_samples import Image, Mask, ShownPair, ShownView
+from neurofm.reports.slices import PLANES, brain_middle, cut
+from neurofm.reports.view_samples import ShownPair, ShownView
 from neurofm.reports.view_words import draw_words, pair_words
 
 _COLOURS = (CATEGORIES[5], CATEGORIES[1])  # light enough to be seen on grey
-_PLANES = ("axial", "coronal", "sagittal")
 _BLOCKS = ("the scan and both crops", "view 1", "view 2")
 _INCHES, _CAPTION_INCHES, _HEAD_INCHES = 1.55, 0.62, 0.75
 _BRIGHTEST = 2.5  # standard deviations
@@ -36,7 +34,7 @@ def draw_pairs(pairs: Sequence[ShownPair], title: str, notes: Sequence[str]) -> 
         title: the first line.
         notes: lines below it.
     """
-    columns, rows = len(_BLOCKS) * len(_PLANES), len(pairs)
+    columns, rows = len(_BLOCKS) * len(PLANES), len(pairs)
     head = _HEAD_INCHES + 0.17 * len(notes)
     height = head + rows * (_INCHES + _CAPTION_INCHES)
     figure = Figure(figsize=(columns * _INCHES, height), facecolor="white")
@@ -65,9 +63,9 @@ def _draw_pair(figure: Figure, grid: GridSpec, row: int, pair: ShownPair) -> Non
     blocks = ("scan", pair.first, pair.second)
     captions = (pair_words(pair), draw_words(pair.first), draw_words(pair.second))
     for block, (shown, caption) in enumerate(zip(blocks, captions, strict=True)):
-        first = len(_PLANES) * block
+        first = len(PLANES) * block
         colour = _COLOURS[block - 1] if block else INK
-        for plane in range(len(_PLANES)):
+        for plane in range(len(PLANES)):
             axes = figure.add_subplot(grid[row, first + plane])
             axes.set_axis_off()
             if isinstance(shown, ShownView):
@@ -78,7 +76,7 @@ def _draw_pair(figure: Figure, grid: GridSpec, row: int, pair: ShownPair) -> Non
                 axes.set_title(_BLOCKS[block], loc="left", fontsize=9.5, color=INK, pad=3)
             if block and plane == 0:
                 axes.add_patch(_frame(axes, colour))
-        below = figure.add_subplot(grid[row + 1, first : first + len(_PLANES)])
+        below = figure.add_subplot(grid[row + 1, first : first + len(PLANES)])
         below.set_axis_off()
         below.text(0.0, 0.98, caption, va="top", fontsize=8, color=INK, linespacing=1.25)
 
@@ -86,8 +84,8 @@ def _draw_pair(figure: Figure, grid: GridSpec, row: int, pair: ShownPair) -> Non
 def _draw_scan(axes: Axes, pair: ShownPair, plane: int) -> None:
     scan, mask = pair.first.scan, pair.first.scan_mask
     low, high = np.percentile(scan[mask], [1, 99.5]) if mask.any() else (scan.min(), scan.max())
-    middle = _middle(mask)[plane]
-    axes.imshow(_cut(scan, plane, middle), cmap="gray", vmin=low, vmax=high, origin="lower")
+    middle = brain_middle(mask)[plane]
+    axes.imshow(cut(scan, plane, middle), cmap="gray", vmin=low, vmax=high, origin="lower")
     for place, view in enumerate((pair.first, pair.second)):
         other = place == 1 and pair.is_of_two_scans
         axes.add_patch(_crop_outline(view, plane, _COLOURS[place], "--" if other else "-"))
@@ -95,9 +93,9 @@ def _draw_scan(axes: Axes, pair: ShownPair, plane: int) -> None:
 
 def _draw_view(axes: Axes, view: ShownView, plane: int) -> None:
     middle = view.image.shape[plane] // 2
-    seen = _cut(view.image, plane, middle)
+    seen = cut(view.image, plane, middle)
     if not view.draw.zscore_first:
-        seen = np.where(_cut(view.mask, plane, middle), seen, -_BRIGHTEST)
+        seen = np.where(cut(view.mask, plane, middle), seen, -_BRIGHTEST)
     axes.imshow(seen, cmap="gray", vmin=-_BRIGHTEST, vmax=_BRIGHTEST, origin="lower")
 
 
@@ -113,19 +111,3 @@ def _crop_outline(view: ShownView, plane: int, colour: str, line: str) -> Rectan
 def _frame(axes: Axes, colour: str) -> Rectangle:
     """A bar on the left of a view, in the colour of its crop."""
     return Rectangle((0, 0), 0.02, 1, transform=axes.transAxes, color=colour, clip_on=False)
-
-
-def _cut(volume: Image | Mask, plane: int, place: int) -> npt.NDArray[Any]:
-    """A slice across axis `plane` (z, y, x), its last axis to the right."""
-    return np.asarray(volume.take(place, axis=plane))
-
-
-def _middle(mask: Mask) -> tuple[int, int, int]:
-    """The middle of a brain; of the volume where there is none."""
-    if not mask.any():
-        return mask.shape[0] // 2, mask.shape[1] // 2, mask.shape[2] // 2
-    z, y, x = (
-        int(np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis))).mean())
-        for axis in range(3)
-    )
-    return z, y, x
