@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from neurofm.config.objectives import MAEConfig, SimCLRConfig
 from neurofm.config.recipe import Recipe
 from neurofm.data.targets import SITE_TASK
 from neurofm.reports.curves import Curve, Reference, draw_curve, with_minus
@@ -36,8 +37,13 @@ class RunFigure:
     healthy: str
 
 
-def chance_loss(recipe: Recipe) -> float:
-    """What NT-Xent costs where all views look the same: log(2N - 1) for N participants."""
+def chance_loss(recipe: Recipe) -> float | None:
+    """What NT-Xent costs where all views look the same: log(2N - 1) for N participants.
+
+    None for other losses, which have no such value.
+    """
+    if not isinstance(recipe.objective, SimCLRConfig):
+        return None
     return math.log(2 * recipe.training.batch_size - 1)
 
 
@@ -48,16 +54,11 @@ def latest(values: Values) -> float:
 
 
 def learning_figures(course: RunCourse, recipe: Recipe) -> tuple[RunFigure, ...]:
-    """Loss, learning rate and gradient."""
+    """Loss, what else was measured of it, learning rate and gradient."""
     steps = course.steps
-    chance = Reference(chance_loss(recipe), "nothing told apart")
     return (
-        _figure(
-            course,
-            Curve("Loss", *_over(course, steps.loss), references=(chance,)),
-            "Falls, fast at first, well below the dashed line: a loss that stays there has learnt "
-            "nothing.",
-        ),
+        _loss_figure(course, recipe),
+        *_patch_figures(course, recipe),
         _figure(
             course,
             Curve("Learning rate", *_over(course, steps.learning_rate), reaches_zero=True),
@@ -73,10 +74,10 @@ def learning_figures(course: RunCourse, recipe: Recipe) -> tuple[RunFigure, ...]
 
 
 def feature_figures(course: RunCourse, recipe: Recipe) -> tuple[RunFigure, ...]:
-    """Alignment, uniformity and effective rank, with the limits of the alarm."""
+    """Alignment and uniformity where the objective has them, and effective rank."""
     steps, health = course.steps, recipe.health
-    ceiling = min(2 * recipe.training.batch_size - 1, recipe.encoder.features)
-    return (
+    limit = Reference(health.max_uniformity, "alarm above", is_limit=True)
+    contrast = (
         _figure(
             course,
             Curve("Alignment", *_over(course, steps.alignment), reaches_zero=True),
@@ -85,35 +86,79 @@ def feature_figures(course: RunCourse, recipe: Recipe) -> tuple[RunFigure, ...]:
         ),
         _figure(
             course,
-            Curve(
-                "Uniformity",
-                *_over(course, steps.uniformity),
-                references=(Reference(health.max_uniformity, "alarm above", is_limit=True),),
-            ),
+            Curve("Uniformity", *_over(course, steps.uniformity), references=(limit,)),
             "How evenly projections spread: 0 all in one place, \N{MINUS SIGN}1.6 around a circle, "
             "\N{MINUS SIGN}4 evenly. Falls below \N{MINUS SIGN}1 and stays there.",
         ),
+    )
+    return (*(contrast if _has(steps.uniformity) else ()), _rank_figure(course, recipe))
+
+
+def _loss_figure(course: RunCourse, recipe: Recipe) -> RunFigure:
+    chance = chance_loss(recipe)
+    levels = () if chance is None else (Reference(chance, "nothing told apart"),)
+    healthy = (
+        "Falls, fast at first, well below the dashed line: a loss that stays there has learnt "
+        "nothing."
+    )
+    if isinstance(recipe.objective, MAEConfig):
+        healthy = (
+            "Mean squared error of the hidden patches, a voxel. Falls, fast at first. The pictures "
+            "below tell whether it is better than simple guesses."
+        )
+    return _figure(
+        course, Curve("Loss", *_over(course, course.steps.loss), references=levels), healthy
+    )
+
+
+def _patch_figures(course: RunCourse, recipe: Recipe) -> tuple[RunFigure, ...]:
+    """The errors of a masked autoencoder; none of another objective."""
+    if not isinstance(recipe.objective, MAEConfig):
+        return ()
+    learnt = "those with brain" if recipe.objective.only_brain else "all hidden patches"
+    plain = (Reference(1.0, "the patch's mean"),) if recipe.objective.normalise_patches else ()
+    brain, everything = course.steps.mse_brain_patches, course.steps.mse_all_patches
+    return (
         _figure(
             course,
-            Curve(
-                "Effective rank",
-                *_over(course, steps.effective_rank),
-                references=(Reference(health.min_effective_rank, "alarm below", is_limit=True),),
-                reaches_zero=True,
-            ),
-            f"Directions that the features of a batch use, at most {ceiling}. Falls from its "
-            "untrained value, then levels off far above the dashed line.",
+            Curve("Error, hidden patches with brain", *_over(course, brain), references=plain),
+            "Falls more slowly than that of all patches, as it is the brain that differs between "
+            "people.",
+        ),
+        _figure(
+            course,
+            Curve("Error, all hidden patches", *_over(course, everything)),
+            f"Background included, which is soon learnt. The loss is taken over {learnt}.",
         ),
     )
 
 
-def speed_figures(course: RunCourse) -> tuple[RunFigure, ...]:
-    """Pairs a second, the time lost waiting, and steps lost."""
+def _rank_figure(course: RunCourse, recipe: Recipe) -> RunFigure:
+    limit = Reference(recipe.health.min_effective_rank, "alarm below", is_limit=True)
+    views = 2 if isinstance(recipe.objective, SimCLRConfig) else 1
+    ceiling = min(views * recipe.training.batch_size - 1, recipe.encoder.features)
+    curve = Curve(
+        "Effective rank",
+        *_over(course, course.steps.effective_rank),
+        references=(limit,),
+        reaches_zero=True,
+    )
+    return _figure(
+        course,
+        curve,
+        f"Directions that the features of a batch use, at most {ceiling}. Falls from its "
+        "untrained value, then levels off far above the dashed line.",
+    )
+
+
+def speed_figures(course: RunCourse, recipe: Recipe) -> tuple[RunFigure, ...]:
+    """Participants a second, the time lost waiting, and steps lost."""
     steps = course.steps
+    counted = "Pairs" if isinstance(recipe.objective, SimCLRConfig) else "Participants"
     return (
         _figure(
             course,
-            Curve("Pairs a second", *_over(course, steps.pairs_per_second), reaches_zero=True),
+            Curve(f"{counted} a second", *_over(course, steps.pairs_per_second), reaches_zero=True),
             "Level. A fall means that something else is using the machine or the disk.",
         ),
         _figure(
@@ -181,6 +226,10 @@ def _figure(course: RunCourse, curve: Curve, healthy: str, adds_up: bool = False
     value = float(curve.y[-1]) if adds_up else latest(curve.y)
     text = "no value" if math.isnan(value) else with_minus(f"{value:.3g}")
     return RunFigure(curve.title, text, draw_curve(curve), healthy)
+
+
+def _has(values: Values) -> bool:
+    return bool(np.isfinite(values).any())
 
 
 def _over(course: RunCourse, values: Values) -> tuple[Values, Values, str]:

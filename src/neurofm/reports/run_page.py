@@ -77,7 +77,7 @@ def write_run_page(run: Path, page: Path | None = None) -> Path:
         has_steps=has_steps,
         learning=learning_figures(course, recipe) if has_steps else (),
         features=feature_figures(course, recipe) if has_steps else (),
-        speed=speed_figures(course) if has_steps else (),
+        speed=speed_figures(course, recipe) if has_steps else (),
         probes=probe_figures(course),
         software=read_json(software) if software.is_file() else {},
     )
@@ -104,7 +104,7 @@ def _warnings(course: RunCourse, recipe: Recipe) -> list[str]:
     found = [text[:1].upper() + text[1:] for text in course.alarms]
     loss, chance = latest(course.steps.loss), chance_loss(recipe)
     is_late = len(course.steps.step) >= recipe.health.collapse_grace_steps
-    if is_late and not course.alarms and loss > _NEAR_CHANCE * chance:
+    if is_late and not course.alarms and chance is not None and loss > _NEAR_CHANCE * chance:
         found.append(
             f"The loss, {loss:.3f}, is within 1 % of what telling nothing apart costs "
             f"({chance:.3f}): so far next to nothing was learnt. Is the temperature too high, or "

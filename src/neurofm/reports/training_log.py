@@ -36,6 +36,8 @@ class Steps:
     alignment: Values
     uniformity: Values
     effective_rank: Values
+    mse_all_patches: Values
+    mse_brain_patches: Values
     gradient_norm: Values
     skipped_steps: Values
     seconds: Values
