@@ -1,8 +1,9 @@
-"""Time one SimCLR view, compiled and by torch, beside MONAI's own chain with the same draws.
+"""Time one view, compiled and by torch, beside MONAI's own chain with the same draws.
 
 One thread; milliseconds are its processor time, so that other work on the machine counts little.
+The supervised views are compared without their noise.
 
-Usage: python benchmarks/bench_views.py [views] [--json]
+Usage: python benchmarks/bench_views.py [views] [--chain simclr|supervised] [--json]
 """
 
 from __future__ import annotations
@@ -13,18 +14,21 @@ import platform
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
 import monai
 import numpy as np
 import torch
 from torch import Tensor
 
+from neurofm.augment.affine import draw_affine
 from neurofm.augment.cpu_views import draw_stored
 from neurofm.augment.draws import ViewDraw, draw_view
-from neurofm.augment.views import apply_views
+from neurofm.augment.views import finished_views
+from neurofm.config.affine import AffineConfig
 from neurofm.config.learning import ViewsConfig
 from neurofm.data.loader import StoredScan
-from neurofm.data.prepare import zscore_in_mask_
+from neurofm.data.prepare import zscore_in_mask, zscore_in_mask_
 from neurofm.seeds import random_stream
 from neurofm.store.quantise import quantise
 
@@ -33,6 +37,7 @@ with warnings.catch_warnings():
     from monai.transforms import (
         AdjustContrast,
         Flip,
+        RandAffine,
         Resize,
         Rotate,
         ShiftIntensity,
@@ -40,6 +45,18 @@ with warnings.catch_warnings():
     )
 
 View = tuple[Tensor, Tensor]
+CHAINS = {
+    "simclr": ViewsConfig(),
+    "supervised": ViewsConfig(
+        min_crop_mm=(90, 115, 115),
+        rotation_probability=0,
+        intensity_shift=0.1,
+        intensity_shift_probability=0.5,
+        gamma_probability=0,
+        affine=AffineConfig(probability=0.7),
+        zscore="before",
+    ),
+}
 
 
 def phantom(shape: tuple[int, int, int]) -> View:
@@ -69,12 +86,11 @@ def compiled(scan: StoredScan, into: View, draw: ViewDraw) -> View:
 
 def by_torch(image: Tensor, mask: Tensor, draw: ViewDraw) -> View:
     """The same view by torch."""
-    view, moved = apply_views(image, mask, [draw])
-    return zscore_in_mask_(view, moved), moved
+    return finished_views(image, mask, [draw])[:2]
 
 
 def monai_geometry(volume: Tensor, draw: ViewDraw, resize: str, rotate: str) -> Tensor:
-    """Crop, resize, flip and rotate one volume with MONAI."""
+    """Crop, resize, flip, rotate and move one volume with MONAI."""
     full = volume.shape[1:]
     end = [start + size for start, size in zip(draw.crop_start, draw.crop_size, strict=True)]
     volume = SpatialCrop(roi_start=draw.crop_start, roi_end=end)(volume)
@@ -84,19 +100,30 @@ def monai_geometry(volume: Tensor, draw: ViewDraw, resize: str, rotate: str) -> 
     if draw.rotation_radians is not None:
         angles = (draw.rotation_radians, 0.0, 0.0)
         volume = Rotate(angles, keep_size=True, mode=rotate, padding_mode="border")(volume)
+    if draw.affine is not None:
+        volume = RandAffine(
+            prob=1.0,
+            rotate_range=[(radians, radians) for radians in draw.affine.rotation_radians],
+            translate_range=[(voxels, voxels) for voxels in draw.affine.translation_voxels],
+            scale_range=[(scale - 1, scale - 1) for scale in draw.affine.scale],
+            mode=rotate,
+            padding_mode=draw.affine.padding,
+        )(volume)
     return volume
 
 
 def monais(image: Tensor, mask: Tensor, draw: ViewDraw) -> View:
     """The same view by MONAI's transforms, z-scored as ours."""
+    if draw.zscore_first:
+        image = zscore_in_mask(image, mask)
     view = monai_geometry(image[0], draw, "trilinear", "bilinear")
     moved = monai_geometry(mask[0].float(), draw, "nearest", "nearest")
     if draw.shift:
         view = ShiftIntensity(draw.shift)(view)
     if draw.gamma is not None:
         view = AdjustContrast(draw.gamma)(view)
-    moved = torch.as_tensor(moved)[None] > 0.5
-    return zscore_in_mask_(torch.as_tensor(view)[None], moved), moved
+    view, moved = torch.as_tensor(view)[None], torch.as_tensor(moved)[None] > 0.5
+    return view if draw.zscore_first else zscore_in_mask_(view, moved), moved
 
 
 def timed(chain: Callable[..., View], *arguments: object) -> tuple[View, float]:
@@ -114,8 +141,17 @@ def rms(mine: View, other: View) -> float:
     )
 
 
+def drawn(
+    number: int, config: ViewsConfig, shape: tuple[int, int, int], spacing_mm: float
+) -> ViewDraw:
+    """One draw of a chain, without noise."""
+    draw = draw_view(random_stream("bench", number), config, shape, spacing_mm)
+    affine = draw_affine(random_stream("bench affine", number), config.affine, spacing_mm)
+    return replace(draw, affine=affine, zscore_first=config.zscore == "before")
+
+
 def compare(
-    shape: tuple[int, int, int], spacing_mm: float, views: int
+    config: ViewsConfig, shape: tuple[int, int, int], spacing_mm: float, views: int
 ) -> dict[str, dict[str, float]]:
     """Times of the three chains for one grid, and differences from MONAI's."""
     scan, decoded = stored(*phantom(shape))
@@ -124,7 +160,7 @@ def compare(
     errors: dict[str, list[float]] = {"compiled": [], "torch": []}
     moved = {"compiled": 0, "torch": 0}
     for number in range(views + 2):
-        draw = draw_view(random_stream("bench", number), ViewsConfig(), shape, spacing_mm)
+        draw = drawn(number, config, shape, spacing_mm)
         made = {
             "compiled": timed(compiled, scan, into, draw),
             "torch": timed(by_torch, *decoded, draw),
@@ -171,6 +207,7 @@ def main() -> None:
     """Compare at the paper's grid and at 3 mm."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("views", type=int, nargs="?", default=200)
+    parser.add_argument("--chain", choices=tuple(CHAINS), default="simclr")
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -179,7 +216,7 @@ def main() -> None:
     for shape, spacing_mm in (((150, 192, 192), 1.0), ((50, 64, 64), 3.0)):
         grid = "x".join(map(str, shape))
         print(f"{grid} voxels, {arguments.views} views, ms a view")
-        record[grid] = compare(shape, spacing_mm, arguments.views)
+        record[grid] = compare(CHAINS[arguments.chain], shape, spacing_mm, arguments.views)
         show(record[grid])
     if arguments.json:
         print(json.dumps({"views": arguments.views} | record))

@@ -4,8 +4,9 @@ Usage: python benchmarks/data_path.py [--rounds N] [--json]
 
 The released path is rebuilt from MONAI's transforms: every scan is read from .nii.gz (image as
 float64, mask), cropped, and each view is cut, resized, flipped, rotated, shifted and contrasted at
-random, z-scored and searched for NaN, in a PyTorch DataLoader with two worker processes. Ours reads
-a packed store in two threads. Both are warmed up and take turns; rates are medians of the rounds.
+random, z-scored and searched for NaN, in a PyTorch DataLoader with two worker processes. For the
+supervised views the scan is z-scored once and the mask goes no further. Ours reads a packed store
+in two threads. Both are warmed up and take turns; rates are medians of the rounds.
 With --json the last line is one JSON object.
 """
 
@@ -29,6 +30,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from neurofm.augment.feed import ViewFeed
+from neurofm.config.affine import AffineConfig
 from neurofm.config.learning import ViewsConfig
 from neurofm.config.preparation import StoreConfig
 from neurofm.data.loader import ScanLoader
@@ -41,7 +43,9 @@ with warnings.catch_warnings():
     from monai.transforms import (
         Compose,
         RandAdjustContrastd,
+        RandAffined,
         RandFlipd,
+        RandGaussianNoised,
         RandRotated,
         RandShiftIntensityd,
         RandSpatialCropd,
@@ -63,6 +67,30 @@ SIMCLR = (
     RandShiftIntensityd("image", offsets=0.5, prob=0.8),
     RandAdjustContrastd("image", prob=0.8, gamma=(0.5, 1.5)),
 )
+SUPERVISED = (
+    RandSpatialCropd("image", (90, 115, 115), SHAPE, random_center=True, random_size=True),
+    Resized("image", SHAPE, mode="trilinear"),
+    RandFlipd("image", prob=0.5, spatial_axis=2),
+    RandAffined(
+        "image",
+        prob=0.7,
+        rotate_range=(0.1, 0.1, 0.1),
+        translate_range=(5, 5, 5),
+        scale_range=(0.15, 0.15, 0.15),
+    ),
+    RandShiftIntensityd("image", offsets=0.1, prob=0.5),
+    RandGaussianNoised("image", prob=0.2, std=0.1),
+)
+SUPERVISED_VIEWS = ViewsConfig(
+    min_crop_mm=(90, 115, 115),
+    rotation_probability=0,
+    intensity_shift=0.1,
+    intensity_shift_probability=0.5,
+    gamma_probability=0,
+    affine=AffineConfig(probability=0.7),
+    noise_probability=0.2,
+    zscore="before",
+)
 MAE_VIEWS = ViewsConfig(rotation_probability=0, intensity_shift_probability=0, gamma_probability=0)
 
 
@@ -73,16 +101,23 @@ class ReleasedScans(Dataset[list[Tensor]]):
         folder: holds image.nii.gz and mask.nii.gz.
         transforms: of one view.
         num_views: of one scan.
+        zscore_first: z-score the scan, then leave its mask; else each view inside its moved mask.
     """
 
-    def __init__(self, folder: Path, transforms: Sequence[object], num_views: int) -> None:
+    def __init__(
+        self, folder: Path, transforms: Sequence[object], num_views: int, zscore_first: bool
+    ) -> None:
         self._folder, self._chain, self._num_views = folder, Compose(transforms), num_views
+        self._zscore_first = zscore_first
 
     def __len__(self) -> int:
         return 10**6
 
     def __getitem__(self, number: int) -> list[Tensor]:
         scan = {key: self._read(f"{key}.nii.gz") for key in KEYS}
+        if self._zscore_first:
+            image = {"image": zscored(scan["image"], scan["mask"] > 0)}
+            return [self._chain(image)["image"].as_tensor() for _ in range(self._num_views)]
         return [self._view(scan) for _ in range(self._num_views)]
 
     def _read(self, name: str) -> Tensor:
@@ -94,17 +129,24 @@ class ReleasedScans(Dataset[list[Tensor]]):
         while True:
             view = self._chain(scan)
             image, inside = view["image"].as_tensor(), view["mask"].as_tensor() > 0
-            values = image[inside]
-            if not len(values):
+            if not inside.any():
                 continue
-            image = torch.where(inside, (image - values.mean()) / values.std(correction=0), 0)
+            image = zscored(image, inside)
             if not torch.isnan(image).any():
                 return image
 
 
-def released(folder: Path, transforms: Sequence[object], num_views: int) -> Iterator[object]:
+def zscored(image: Tensor, inside: Tensor) -> Tensor:
+    """The image with mean 0 and standard deviation 1 inside a mask, and 0 outside."""
+    values = image[inside]
+    return torch.where(inside, (image - values.mean()) / values.std(correction=0), 0)
+
+
+def released(
+    folder: Path, transforms: Sequence[object], num_views: int, zscore_first: bool = False
+) -> Iterator[object]:
     """Batches of the released path, without end."""
-    scans = ReleasedScans(folder, transforms, num_views)
+    scans = ReleasedScans(folder, transforms, num_views, zscore_first)
     return iter(DataLoader(scans, batch_size=BATCH, num_workers=THREADS))
 
 
@@ -142,6 +184,11 @@ def measure(folder: Path, rounds: int) -> dict[str, float]:
         "our pairs": (lambda: ours(store, ViewsConfig(), 2), 80),
         "released items": (lambda: released(folder / "derivatives", GEOMETRY, 1), 20),
         "our items": (lambda: ours(store, MAE_VIEWS, 1), 200),
+        "released supervised": (
+            lambda: released(folder / "derivatives", SUPERVISED, 1, zscore_first=True),
+            12,
+        ),
+        "our supervised": (lambda: ours(store, SUPERVISED_VIEWS, 1), 120),
         "stored scans": (lambda: stored.stored_batches(row_batches()), 400),
     }
     for start, _ in ways.values():
@@ -151,7 +198,7 @@ def measure(folder: Path, rounds: int) -> dict[str, float]:
         for name, (start, count) in ways.items():
             rates[name].append(rate(start(), count))
     for name, found in rates.items():
-        print(f"  {name:15s} {np.median(found):8.2f} a second, rounds {np.round(found, 2)}")
+        print(f"  {name:19s} {np.median(found):8.2f} a second, rounds {np.round(found, 2)}")
     return {name: float(np.median(found)) for name, found in rates.items()}
 
 
@@ -169,6 +216,7 @@ def main() -> None:
     ratios = {
         "pairs_ratio": found["our pairs"] / found["released pairs"],
         "items_ratio": found["our items"] / found["released items"],
+        "supervised_ratio": found["our supervised"] / found["released supervised"],
         "device_feed_ratio": found["stored scans"] / found["released pairs"],
     }
     for name, ratio in ratios.items():
