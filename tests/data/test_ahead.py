@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import pytest
@@ -12,24 +12,23 @@ import pytest
 from neurofm.data.ahead import Order, complete_ahead
 
 
-def orders(count: int, taken: list[int]) -> Iterator[Order[list[int]]]:
-    """Order n is complete when its list holds 0, 1, 2; later ones are quicker."""
+def orders(count: int, taken: list[int]) -> Iterator[Order[list[int], int]]:
+    """Order n gives its jobs' notes n, n + 1, n + 2; later ones are quicker."""
     for number in range(count):
         taken.append(number)
-        result: list[int] = [0, 0, 0]
 
-        def fill(place: int, result: list[int] = result, number: int = number) -> None:
+        def note(place: int, number: int = number) -> int:
             time.sleep(0.001 * (count - number))
-            result[place] = number
+            return number + place
 
-        yield Order(result, [partial(fill, place) for place in range(3)])
+        yield Order([partial(note, place) for place in range(3)], list)
 
 
 @pytest.mark.parametrize("threads", [0, 1, 2, 4])
 @pytest.mark.parametrize("prefetch", [0, 1, 5])
 def test_results_are_complete_and_in_order(threads, prefetch):
     results = list(complete_ahead(orders(6, []), prefetch, threads))
-    assert results == [[n] * 3 for n in range(6)]
+    assert results == [[n, n + 1, n + 2] for n in range(6)]
 
 
 def test_no_more_orders_are_taken_than_asked_for():
@@ -41,12 +40,16 @@ def test_no_more_orders_are_taken_than_asked_for():
     assert taken == [0, 1, 2, 3]
 
 
+def order(number: int, jobs: Sequence[Callable[[], None]]) -> Order[int, None]:
+    return Order(jobs, lambda _notes: number)
+
+
 @pytest.mark.parametrize("threads", [0, 2])
 def test_an_error_comes_where_its_result_would_have_come(threads):
     def fail() -> None:
         raise ValueError("scan 1")
 
-    both = [Order(0, [lambda: None]), Order(1, [lambda: None, fail]), Order(2, [])]
+    both = [order(0, [lambda: None]), order(1, [lambda: None, fail]), order(2, [])]
     results = complete_ahead(both, 2, threads)
     assert next(results) == 0
     with pytest.raises(ValueError, match="scan 1"):
@@ -61,7 +64,7 @@ def test_what_has_not_begun_when_the_consumer_stops_never_runs():
         if number:
             release.wait(5)
 
-    results = complete_ahead((Order(n, [partial(wait, n)]) for n in range(9)), 5, 1)
+    results = complete_ahead((order(n, [partial(wait, n)]) for n in range(9)), 5, 1)
     assert next(results) == 0
     release.set()
     results.close()

@@ -98,6 +98,24 @@ def test_a_scan_that_cannot_be_read_is_named(store):
         next(batches)
 
 
+@pytest.mark.parametrize("threads", [0, 2])
+def test_a_noted_scan_is_nan_in_its_batch_and_the_others_are_as_ever(store, threads):
+    """Case P7."""
+    plan = [[0, 1], [1, 2], [4]]
+    whole = list(ScanLoader(open_store(store.folder)).batches(plan))
+    (store.folder / "shards" / "00001-images.npy").unlink()
+    loader = ScanLoader(store, threads=threads)
+    decoded = [batch.decoded_on("cpu") for batch in loader.stored_batches(plan)]
+    for batches in (loader.noted_batches(plan), decoded):
+        first, second, third = batches
+        assert (first.bad_scans, third.bad_scans) == ((), ())
+        assert [scan.row for scan in second.bad_scans] == [2]
+        assert "fake_p01_s0: cannot be read" in second.bad_scans[0].reason
+        assert second.images[1].isnan().all()
+        assert torch.equal(second.images[0], whole[1].images[0])
+        assert torch.equal(first.images, whole[0].images)
+
+
 def test_a_consumer_may_stop_early(store):
     batches = ScanLoader(store).batches([[0], [1], [2], [3]])
     next(batches)

@@ -1,7 +1,8 @@
-"""Batches on their way to training: views made beforehand on a CPU, stored scans sent to a GPU."""
+"""Batches on their way to training, with their views; a scan that cannot be used is noted."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -13,11 +14,12 @@ import numpy.typing as npt
 import torch
 
 from neurofm.augment.draws import ViewKey, draw_for
-from neurofm.augment.views import no_usable_view
+from neurofm.augment.views import draw_views, no_usable_view
 from neurofm.config.learning import ViewsConfig
 from neurofm.data.ahead import Order, complete_ahead
-from neurofm.data.batch import Batch
+from neurofm.data.batch import BadScan, Batch
 from neurofm.data.loader import ScanLoader
+from neurofm.errors import ScanError, StoreError
 from neurofm.store.reader import Store
 
 _MAX_THREADS = 8  # more only wait for memory
@@ -25,11 +27,12 @@ _NO_NUMBA = "numba is not installed: views are made by torch, several times slow
 
 
 class ViewFeed:
-    """Gives every batch of an epoch to an objective that asks `make_views` for its views.
+    """Gives every batch of an epoch with the views that an objective asks `make_views` for.
 
     On a CPU the views are made beforehand, straight from the stored numbers, by compiled code in
-    threads while the network trains. For a GPU the scans are sent as stored, decoded there, and
-    `make_views` does the rest there. Both draw the same views, whatever the threads.
+    threads while the network trains. For a GPU the scans are sent as stored, decoded and made into
+    views there. Both draw the same views, whatever the threads. A scan that cannot be read, or
+    gives no usable view, is NaN and in its batch's `bad_scans`.
 
     Args:
         store: an open store.
@@ -70,24 +73,19 @@ class ViewFeed:
         self.note = "" if is_compiled or self._on_gpu or not num_views else _NO_NUMBA
 
     def batches(self, row_batches: Iterable[Sequence[int]], epoch: int) -> Iterator[Batch]:
-        """One batch on the device for each list of rows, in their order.
-
-        Raises:
-            StoreError: a scan cannot be read; names the scan.
-            ScanError: a scan gave no usable view; names the participant.
-        """
+        """One batch on the device for each list of rows, in their order."""
         if self._draws_ahead:
             orders = (self._order(tuple(rows), epoch) for rows in row_batches)
             return complete_ahead(orders, self._prefetch, self._threads)
         if self._second_row is not None:
-            return self._with_second_scans(row_batches, epoch)
-        return self._scans(row_batches, epoch)
+            return map(self._with_views, self._with_second_scans(row_batches, epoch))
+        return map(self._with_views, self._scans(row_batches, epoch))
 
     def _scans(self, row_batches: Iterable[Sequence[int]], epoch: int) -> Iterator[Batch]:
         if self._on_gpu:
             stored = self._loader.stored_batches(row_batches, epoch)
             return (batch.decoded_on(self._device) for batch in stored)
-        return self._loader.batches(row_batches, epoch)
+        return self._loader.noted_batches(row_batches, epoch)
 
     def _with_second_scans(
         self, row_batches: Iterable[Sequence[int]], epoch: int
@@ -96,12 +94,26 @@ class ViewFeed:
         scans = self._scans((rows for pair in pairs for rows in pair), epoch)
         return (replace(first, second=next(scans)) for first in scans)
 
+    def _with_views(self, batch: Batch) -> Batch:
+        """The views that torch makes of the scans, where they are; they take the scans' place."""
+        notes = [*batch.bad_scans, *(batch.second.bad_scans if batch.second else ())]
+        views = []
+        for number in range(self._num_views):
+            view, unusable = draw_views(batch, self._config, self._seed, number, self._spacing_mm)
+            for place in unusable:
+                view.images[place], view.masks[place] = math.nan, False
+                reason = str(no_usable_view(view.items[place], self._config))
+                notes.append(BadScan(view.rows[place], reason))
+            views.append(replace(view, second=None))
+        first = views[0] if views else batch
+        return replace(first, views=tuple(views)).with_bad_scans(notes)
+
     def _rows_of(self, view: int, rows: Sequence[int], epoch: int) -> tuple[int, ...]:
         if view == 0 or self._second_row is None:
             return tuple(rows)
         return tuple(self._second_row(epoch, row) for row in rows)
 
-    def _order(self, rows: tuple[int, ...], epoch: int) -> Order[Batch]:
+    def _order(self, rows: tuple[int, ...], epoch: int) -> Order[Batch, BadScan | None]:
         views = tuple(
             self._loader.empty_batch(self._rows_of(view, rows, epoch), epoch)
             for view in range(self._num_views)
@@ -117,7 +129,7 @@ class ViewFeed:
             for i in range(len(rows))
             for view, batch in enumerate(views)
         ]
-        return Order(replace(views[0], views=views), jobs)
+        return Order(jobs, replace(views[0], views=views).with_bad_scans)
 
     def _draw(
         self,
@@ -125,8 +137,22 @@ class ViewFeed:
         wanted: tuple[str, int, int],
         image: npt.NDArray[np.float32],
         mask: npt.NDArray[np.bool_],
+    ) -> BadScan | None:
+        """Draw until a view is usable, as `draw_views` does."""
+        try:
+            self._draw_usable(row, wanted, image, mask)
+        except (StoreError, ScanError) as error:
+            image[...], mask[...] = np.nan, False
+            return BadScan(row, str(error))
+        return None
+
+    def _draw_usable(
+        self,
+        row: int,
+        wanted: tuple[str, int, int],
+        image: npt.NDArray[np.float32],
+        mask: npt.NDArray[np.bool_],
     ) -> None:
-        """Draw until a view is usable, as `make_views` does."""
         from neurofm.augment.cpu_views import draw_stored
 
         item, epoch, view = wanted

@@ -45,6 +45,16 @@ def make_views(batch: Batch, config: ViewsConfig, seed: int, view: int, spacing_
     """
     if batch.views:
         return batch.views[view]
+    views, unusable = draw_views(batch, config, seed, view, spacing_mm)
+    if unusable:
+        raise no_usable_view(batch.items[unusable[0]], config)
+    return views
+
+
+def draw_views(
+    batch: Batch, config: ViewsConfig, seed: int, view: int, spacing_mm: float
+) -> tuple[Batch, list[int]]:
+    """Make views as `make_views` does, and tell the places of scans that gave no usable one."""
     if view and batch.second is not None:
         batch = batch.second
     _, _, depth, height, width = batch.images.shape
@@ -62,8 +72,8 @@ def make_views(batch: Batch, config: ViewsConfig, seed: int, view: int, spacing_
         sound: list[bool] = torch.cat(usable).tolist()
         pending = [i for i, is_usable in zip(pending, sound, strict=True) if not is_usable]
         if not pending:
-            return replace(batch, images=images, masks=masks)
-    raise no_usable_view(batch.items[pending[0]], config)
+            break
+    return replace(batch, images=images, masks=masks), pending
 
 
 def finished_views(

@@ -9,23 +9,29 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
+Note = TypeVar("Note")
 
 
 @dataclass(frozen=True, eq=False)
-class Order(Generic[Result]):
-    """A result that is complete once every job has run; jobs do not depend on each other."""
+class Order(Generic[Result, Note]):
+    """A result that is complete once every job has run; jobs do not depend on each other.
 
-    result: Result
-    jobs: Sequence[Callable[[], None]]
+    Attributes:
+        jobs: each returns a note.
+        finish: gives the result, from the notes in the order of the jobs.
+    """
+
+    jobs: Sequence[Callable[[], Note]]
+    finish: Callable[[Sequence[Note]], Result]
 
 
 def complete_ahead(
-    orders: Iterable[Order[Result]], prefetch: int, threads: int
+    orders: Iterable[Order[Result, Note]], prefetch: int, threads: int
 ) -> Iterator[Result]:
     """Complete each order in turn, the next ones while this one's result is being used.
 
-    A job's exception is raised where its result would have come. Jobs that have not begun when
-    the consumer stops early never run.
+    An exception of a job or of `finish` is raised where its result would have come. Jobs that have
+    not begun when the consumer stops early never run.
 
     Args:
         orders: taken one by one, `prefetch` ahead.
@@ -34,15 +40,13 @@ def complete_ahead(
     """
     if threads == 0:
         for order in orders:
-            for job in order.jobs:
-                job()
-            yield order.result
+            yield order.finish([job() for job in order.jobs])
         return
     pool = ThreadPoolExecutor(threads, thread_name_prefix="ahead")
-    pending: deque[tuple[Result, list[Future[None]]]] = deque()
+    pending: deque[tuple[Callable[[Sequence[Note]], Result], list[Future[Note]]]] = deque()
     try:
         for order in orders:
-            pending.append((order.result, [pool.submit(job) for job in order.jobs]))
+            pending.append((order.finish, [pool.submit(job) for job in order.jobs]))
             del order  # or its buffers would stay in use while the next order takes some
             if len(pending) > prefetch:
                 yield _finished(*pending.popleft())
@@ -52,7 +56,7 @@ def complete_ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def _finished(result: Result, futures: list[Future[None]]) -> Result:
-    for future in futures:
-        future.result()
-    return result
+def _finished(
+    finish: Callable[[Sequence[Note]], Result], futures: Sequence[Future[Note]]
+) -> Result:
+    return finish([future.result() for future in futures])

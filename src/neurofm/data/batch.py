@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, UInt8, UInt16
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class BadScan:
+    """A scan that a batch has to do without: NaN stands in its place, so it teaches nothing.
+
+    Attributes:
+        row: in the store.
+        reason: one line, with the name of the scan or participant.
+    """
+
+    row: int
+    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +38,7 @@ class Batch:
         second: other scans of the same participants, which the second view is made of; None where
             both views are of the same scans.
         step: of the run that learns from the batch, from 1; 0 outside a run.
+        bad_scans: of the batch, its second scans and its views; empty unless something is wrong.
     """
 
     images: Float[Tensor, "batch 1 depth height width"]
@@ -34,6 +49,7 @@ class Batch:
     views: tuple[Batch, ...] = ()
     second: Batch | None = None
     step: int = 0
+    bad_scans: tuple[BadScan, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -48,6 +64,14 @@ class Batch:
             second=None if self.second is None else self.second.to(device),
         )
 
+    def with_bad_scans(self, notes: Iterable[BadScan | None]) -> Batch:
+        """The same batch with these notes; of a scan the first counts."""
+        first: dict[int, BadScan] = {}
+        for note in notes:
+            if note is not None:
+                first.setdefault(note.row, note)
+        return replace(self, bad_scans=tuple(first.values()))
+
 
 @dataclass(frozen=True, eq=False)
 class StoredBatch:
@@ -56,8 +80,8 @@ class StoredBatch:
     Attributes:
         codes: stored intensities; intensity = offset + step * code.
         bits: the masks, one bit a voxel, the highest bit of a byte first.
-        scales: offset and step of each scan.
-        rows, items, epoch: as in `Batch`.
+        scales: offset and step of each scan; NaN of a bad one.
+        rows, items, epoch, bad_scans: as in `Batch`.
     """
 
     codes: UInt16[Tensor, "batch depth height width"]
@@ -66,6 +90,7 @@ class StoredBatch:
     rows: tuple[int, ...]
     items: tuple[str, ...]
     epoch: int
+    bad_scans: tuple[BadScan, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -82,7 +107,14 @@ class StoredBatch:
             images[i].mul_(_float32(step)).add_(_float32(offset))
             inside = ((bits[i, :, None] >> shifts) & 1).flatten()
             masks[i] = inside[: masks[i].numel()].reshape(masks[i].shape)
-        return Batch(images[:, None], masks[:, None], self.rows, self.items, self.epoch)
+        return Batch(
+            images[:, None],
+            masks[:, None],
+            self.rows,
+            self.items,
+            self.epoch,
+            bad_scans=self.bad_scans,
+        )
 
 
 def _float32(number: float) -> float:

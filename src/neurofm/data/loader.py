@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -12,11 +13,13 @@ import torch
 
 from neurofm.cohorts.index import participant_keys
 from neurofm.data.ahead import Order, complete_ahead
-from neurofm.data.batch import Batch, StoredBatch
+from neurofm.data.batch import BadScan, Batch, StoredBatch
 from neurofm.data.buffers import BufferPool
 from neurofm.errors import StoreError
 from neurofm.store.reader import Store
 from neurofm.store.shards import packed_mask_bytes
+
+Notes = Sequence[BadScan | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,17 +67,20 @@ class ScanLoader:
         Raises:
             StoreError: a scan cannot be read; names the scan.
         """
-        orders = (self._order(tuple(rows), epoch) for rows in row_batches)
+        orders = (self._order(tuple(rows), epoch, _refuse_bad_scans) for rows in row_batches)
+        return complete_ahead(orders, self._prefetch, self._threads)
+
+    def noted_batches(
+        self, row_batches: Iterable[Sequence[int]], epoch: int = 0
+    ) -> Iterator[Batch]:
+        """The same, but a scan that cannot be read is NaN and in its batch's `bad_scans`."""
+        orders = (self._order(tuple(rows), epoch, Batch.with_bad_scans) for rows in row_batches)
         return complete_ahead(orders, self._prefetch, self._threads)
 
     def stored_batches(
         self, row_batches: Iterable[Sequence[int]], epoch: int = 0
     ) -> Iterator[StoredBatch]:
-        """The same scans as the store holds them, to be decoded on another device.
-
-        Raises:
-            StoreError: a scan cannot be read; names the scan.
-        """
+        """The batches of `noted_batches` as the store holds them, to be decoded on a device."""
         orders = (self._stored_order(tuple(rows), epoch) for rows in row_batches)
         return complete_ahead(orders, self._prefetch, self._threads)
 
@@ -96,32 +102,61 @@ class ScanLoader:
         images, masks = self._images.take(len(rows)), self._masks.take(len(rows))
         return Batch(images, masks, rows, self._items_of(rows), epoch)
 
-    def _order(self, rows: tuple[int, ...], epoch: int) -> Order[Batch]:
+    def _order(
+        self, rows: tuple[int, ...], epoch: int, finish: Callable[[Batch, Notes], Batch]
+    ) -> Order[Batch, BadScan | None]:
         batch = self.empty_batch(rows, epoch)
         places = zip(rows, batch.images[:, 0].numpy(), batch.masks[:, 0].numpy(), strict=True)
-        return Order(batch, [partial(self._decode, *place) for place in places])
+        return Order([partial(self._decode, *place) for place in places], partial(finish, batch))
 
-    def _stored_order(self, rows: tuple[int, ...], epoch: int) -> Order[StoredBatch]:
+    def _stored_order(
+        self, rows: tuple[int, ...], epoch: int
+    ) -> Order[StoredBatch, BadScan | None]:
         codes, bits = self._codes.take(len(rows)), self._bits.take(len(rows))
         scales = tuple(self._store.scale(row) for row in rows)
         batch = StoredBatch(codes, bits, scales, rows, self._items_of(rows), epoch)
         places = zip(rows, codes.numpy(), bits.numpy(), strict=True)
-        return Order(batch, [partial(self._copy, *place) for place in places])
+        return Order([partial(self._copy, *place) for place in places], partial(_with_notes, batch))
 
     def _items_of(self, rows: tuple[int, ...]) -> tuple[str, ...]:
         return tuple(self._items[row] for row in rows)
 
     def _decode(
         self, row: int, image: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_]
-    ) -> None:
-        scan = self.scan(row)
+    ) -> BadScan | None:
+        try:
+            scan = self.scan(row)
+        except StoreError as error:
+            image[...], mask[...] = np.nan, False
+            return BadScan(row, str(error))
         np.multiply(
             scan.codes, np.float32(scan.step), out=image, dtype=np.float32, casting="unsafe"
         )
         image += np.float32(scan.offset)
         inside = np.unpackbits(scan.bits, count=mask.size)
         mask[...] = inside.view(np.bool_).reshape(mask.shape)
+        return None
 
-    def _copy(self, row: int, codes: npt.NDArray[np.uint16], bits: npt.NDArray[np.uint8]) -> None:
-        scan = self.scan(row)
+    def _copy(
+        self, row: int, codes: npt.NDArray[np.uint16], bits: npt.NDArray[np.uint8]
+    ) -> BadScan | None:
+        try:
+            scan = self.scan(row)
+        except StoreError as error:
+            codes[...], bits[...] = 0, 0
+            return BadScan(row, str(error))
         codes[...], bits[...] = scan.codes, scan.bits
+        return None
+
+
+def _refuse_bad_scans(batch: Batch, notes: Notes) -> Batch:
+    for note in notes:
+        if note is not None:
+            raise StoreError(note.reason)
+    return batch
+
+
+def _with_notes(batch: StoredBatch, notes: Notes) -> StoredBatch:
+    pairs = zip(batch.scales, notes, strict=True)
+    scales = tuple((math.nan, math.nan) if note else scale for scale, note in pairs)
+    return replace(batch, scales=scales, bad_scans=tuple(note for note in notes if note))
