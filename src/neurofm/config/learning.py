@@ -132,6 +132,13 @@ class TrainingConfig(Section):
     max_skipped_in_a_row: int = knob(
         3, "steps", "So many steps in a row without a finite loss or gradient end the run.", ge=1
     )
+    max_bad_scans: int = knob(
+        5,
+        "scans",
+        "So many different scans may fail, each costing its step; more end the run. A few are "
+        "damage; a lost file of the store has dozens.",
+        ge=0,
+    )
     checkpoint_steps: int = knob(
         100,
         "steps",

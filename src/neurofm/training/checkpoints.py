@@ -18,7 +18,7 @@ from neurofm.training.position import Position
 
 LAST, PREVIOUS = "last.pt", "previous.pt"
 _NEXT, _CHECKSUMS = "next.pt", "checkpoints.json"
-_FORMAT = 2  # 1 had no place inside an epoch
+_FORMAT = 3  # 1 had no place inside an epoch, 2 no bad scans
 _SHOWN_NAMES = 5
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from neurofm.config.recipe import Recipe
@@ -17,7 +18,7 @@ from neurofm.training.run_log import Record, RunLog, epoch_record, read_log, rec
 from neurofm.training.validation import Validation
 from neurofm.training.watchdog import Watch
 
-NOT_FINITE_FILE = "not_finite.json"
+NOT_FINITE_FILE, BAD_SCANS_FILE = "not_finite.json", "bad_scans.json"
 _SHOWN_SCANS = 12
 
 
@@ -27,7 +28,7 @@ class Course:
     Args:
         folder: the run's.
         learner: whose state the checkpoints hold.
-        recipe: how often a checkpoint is due, how many steps may fail in a row, what ends the run.
+        recipe: how often a checkpoint is due, how many steps and scans may fail, what ends the run.
         position: where the run goes on.
         log: open in the first process, None in the others.
         health: of the run, in the process of the log.
@@ -58,6 +59,9 @@ class Course:
         logged = _steps_up_to(folder, position.step) if log else []
         self._steps = logged[len(logged) - position.step_in_epoch :]
         self._skipped = logged[len(logged) - position.skipped_in_a_row :]
+        self._with_bad_scans = [step for step in logged if step.bad_scans]
+        if log and (self._with_bad_scans or (folder / BAD_SCANS_FILE).exists()):
+            self._list_bad_scans()
 
     def begin(self) -> None:
         """Look at the run before it goes on.
@@ -77,16 +81,19 @@ class Course:
 
         Raises:
             RunError: too many steps in a row gave no finite loss or gradient; the checkpoint is of
-                the step before them, and `not_finite.json` lists their scans. Or the features have
-                collapsed, and that is to end the run.
+                the step before them, and `not_finite.json` lists their scans. Or too many scans
+                could not be used, which `bad_scans.json` lists; the checkpoint is of the step
+                before. Or the features have collapsed, and that is to end the run.
         """
-        is_skipped = bool(record.skipped_steps)
-        self.position = self.position.after_step(is_skipped)
+        is_skipped, before = bool(record.skipped_steps), self.position
+        self.position = before.after_step(is_skipped, record.bad_scans)
         self._steps.append(record)
         if self._log:
             self._log.add(record)
         if self._health:
             self._health.after_step(record)
+        if record.bad_scans:
+            self._without(record, before)
         self._skipped = [*self._skipped, record] if is_skipped else []
         if not is_skipped:
             self._sound = self.position
@@ -152,6 +159,32 @@ class Course:
         learner = self._learner
         return Checkpoint(position, learner.model_state(), learner.optimizer.state_dict())
 
+    def _without(self, record: Record, before: Position) -> None:
+        """Note the scans that a step had to do without; too many end the run before it."""
+        self._with_bad_scans.append(record)
+        if self._log:
+            self._list_bad_scans()
+        names, limit = self.position.bad_scans, self._config.max_bad_scans
+        if len(names) <= limit:
+            return
+        self._save(before)
+        barrier()
+        raise RunError(
+            f"{len(names)} scans could not be used, and training.max_bad_scans is {limit}: "
+            f"{_shown(names)} (why: {BAD_SCANS_FILE}); saved as it was after step {before.step}",
+            "neurofm pack --verify finds what is damaged; the same command goes on, also with a "
+            "higher limit",
+            self._folder,
+        )
+
+    def _list_bad_scans(self) -> None:
+        listed: dict[str, dict[str, object]] = {}
+        for step in self._with_bad_scans:
+            for name, reason in step.bad_scans.items():
+                first = {"scan": name, "reason": reason, "epoch": step.epoch, "step": step.step}
+                listed.setdefault(name, first)
+        write_json(self._folder / BAD_SCANS_FILE, list(listed.values()))
+
     def _give_up(self) -> None:
         limit = self._config.max_skipped_in_a_row
         if self._log:
@@ -159,13 +192,16 @@ class Course:
         self._save(self._sound)
         barrier()
         names = [name for step in reversed(self._skipped) for name in step.skipped_scans]
-        shown = ", ".join(names[:_SHOWN_SCANS]) + (", ..." if len(names) > _SHOWN_SCANS else "")
         raise RunError(
-            f"{limit} steps in a row gave no finite loss or gradient; the last saw {shown} (all of "
-            f"them: {NOT_FINITE_FILE}); saved as it was after step {self._sound.step}",
+            f"{limit} steps in a row gave no finite loss or gradient; the last saw {_shown(names)} "
+            f"(all of them: {NOT_FINITE_FILE}); saved as it was after step {self._sound.step}",
             "look at these scans, or lower the learning rate in another -o",
             "training",
         )
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN_SCANS]) + (", ..." if len(names) > _SHOWN_SCANS else "")
 
 
 def _steps_up_to(folder: Path, step: int) -> list[Record]:

@@ -64,7 +64,7 @@ def run_epoch(
         torch.manual_seed(seed_of("step", around.seed, step, rank()))
         learner.learning_rate = around.learning_rate(step)
         outcome = learner.learn_from(replace(batch.to(around.device), step=step))
-        names = _names_of_all(batch, around) if outcome.is_skipped else ()
+        names, reasons = _why_skipped(batch, around) if outcome.is_skipped else ((), {})
         seconds = time.perf_counter() - began
         yield Record(
             kind="step",
@@ -80,10 +80,14 @@ def run_epoch(
             seconds=seconds,
             skipped_steps=int(outcome.is_skipped),
             skipped_scans=names,
+            bad_scans=reasons,
         )
         step += 1
 
 
-def _names_of_all(batch: Batch, around: Surroundings) -> tuple[str, ...]:
-    mine = [around.scan_name(row) for row in batch.rows]
-    return tuple(name for names in gather_objects(mine) for name in names)
+def _why_skipped(batch: Batch, around: Surroundings) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The names of a step's scans on all processes, or its bad scans with the reasons."""
+    bad = {around.scan_name(scan.row): scan.reason for scan in batch.bad_scans}
+    told = gather_objects(([around.scan_name(row) for row in batch.rows], bad))
+    reasons = {name: reason for _, each in told for name, reason in each.items()}
+    return tuple(reasons) or tuple(name for names, _ in told for name in names), reasons

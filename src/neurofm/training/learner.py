@@ -25,7 +25,7 @@ class Outcome:
         parts: of the loss, by name.
         figures: of the features, by name.
         gradient_norm: Euclidean norm of the whole gradient.
-        is_skipped: loss or gradient were not finite, so nothing was learnt.
+        is_skipped: loss or gradient were not finite, or a scan was bad, so nothing was learnt.
     """
 
     loss: float
@@ -67,8 +67,9 @@ class Learner:
     def learn_from(self, batch: Batch) -> Outcome:
         """One optimiser step on one batch, which is on the objective's device.
 
-        Where the loss or the gradient is not finite, weights, optimiser and batch norm statistics
-        stay as they were, on every process if it happened on one.
+        Where the loss or the gradient is not finite, or the batch has a bad scan, weights,
+        optimiser and batch norm statistics stay as they were, on every process if it happened on
+        one.
         """
         statistics = [buffer.clone() for buffer in self.objective.buffers()]
         self.optimizer.zero_grad(set_to_none=True)
@@ -76,8 +77,8 @@ class Learner:
             losses: Losses = self.objective(batch)
         losses.total.backward()  # type: ignore[no-untyped-call]
         loss, gradient_norm = losses.total.item(), self._gradient_norm()
-        is_finite = math.isfinite(loss) and math.isfinite(gradient_norm)
-        is_skipped = any_process(not is_finite, losses.total.device)
+        is_sound = math.isfinite(loss) and math.isfinite(gradient_norm) and not batch.bad_scans
+        is_skipped = any_process(not is_sound, losses.total.device)
         if is_skipped:
             for buffer, before in zip(self.objective.buffers(), statistics, strict=True):
                 buffer.copy_(before)

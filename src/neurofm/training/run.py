@@ -52,20 +52,23 @@ class Pretrained:
 
     Attributes:
         epochs_before: epochs that earlier calls had finished.
-        skipped_steps: steps of the whole run left out because a number was not finite.
+        skipped_steps: steps of the whole run left out, for a number not finite or a bad scan.
         note: what a user should know, such as a damaged checkpoint passed over; may be empty.
+        bad_scans: scans of the whole run that could not be used.
     """
 
     epochs_before: int
     skipped_steps: int
     note: str
+    bad_scans: int = 0
 
     @property
     def notes(self) -> list[str]:
         """A line each for what a user should know."""
-        skipped = f"{self.skipped_steps} steps were skipped: no finite loss or gradient; log.jsonl "
-        lines = [f"{skipped}names their scans" if self.skipped_steps else "", self.note]
-        return [line for line in lines if line]
+        bad = f"{self.bad_scans} scans could not be used (bad_scans.json says why), or "
+        cause = f"{bad if self.bad_scans else ''}no finite loss or gradient"
+        skipped = f"{self.skipped_steps} steps were skipped: {cause}; log.jsonl names their scans"
+        return [line for line in (skipped if self.skipped_steps else "", self.note) if line]
 
 
 class Run:
@@ -142,7 +145,8 @@ class Run:
             if health:
                 health.show()
         barrier()
-        return Pretrained(self._epochs_before, course.position.skipped_steps, self._note)
+        end = course.position
+        return Pretrained(self._epochs_before, end.skipped_steps, self._note, len(end.bad_scans))
 
     def _health(self, log: RunLog, how: Manner) -> Health:
         seen = (self._recipe, self._store, self._frame, self._device)

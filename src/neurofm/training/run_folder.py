@@ -18,7 +18,11 @@ from neurofm.training.run_log import LOG_FILE
 from neurofm.versions import software_record
 
 RECIPE_FILE, SOFTWARE_FILE, DATA_FILE = "recipe.yaml", "software.json", "data.json"
-_MAY_CHANGE = ("training.checkpoint_steps", "training.max_skipped_in_a_row")
+_MAY_CHANGE = (
+    "training.checkpoint_steps",
+    "training.max_bad_scans",
+    "training.max_skipped_in_a_row",
+)
 _SECTIONS = ("seed", "views", "encoder", "objective", "training")  # what pre-training reads
 _OF_SUPERVISED = ("tuning", "choosing", "split")  # and supervised training besides
 

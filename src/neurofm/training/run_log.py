@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from io import FileIO
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -51,8 +51,10 @@ class Record:
         pairs_per_second: participants a second, over all processes.
         data_wait_share: share of the time spent waiting for scans, 0 to 1.
         seconds: duration.
-        skipped_steps: steps skipped for a loss or gradient that was not finite.
-        skipped_scans: the scans of a skipped step, over all processes.
+        skipped_steps: steps skipped for a loss or gradient that was not finite, or for a bad scan.
+        skipped_scans: the bad scans of a skipped step, or all its scans where none was bad; over
+            all processes.
+        bad_scans: why each of these could not be used.
     """
 
     kind: Literal["step", "epoch"]
@@ -68,12 +70,14 @@ class Record:
     seconds: float
     skipped_steps: int
     skipped_scans: tuple[str, ...] = ()
+    bad_scans: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Flat but for `parts`; a number that is not finite becomes null."""
         line = {name: value for name, value in vars(self).items() if name != "figures"}
-        if not self.skipped_scans:
-            del line["skipped_scans"]
+        for name in ("skipped_scans", "bad_scans"):
+            if not line[name]:
+                del line[name]
         parts = {name: finite_or_none(value) for name, value in self.parts.items()}
         line |= dict(self.figures) | {"parts": parts}
         return {name: finite_or_none(value) for name, value in line.items()}
