@@ -43,8 +43,8 @@ class ViewFlops:
     """Floating-point operations for one view of one scan.
 
     Attributes:
-        stem: the stem's convolution, forward.
-        blocks: all other convolutions, forward.
+        stem: the layer that takes the images, forward.
+        blocks: all other layers, forward.
     """
 
     stem: int
