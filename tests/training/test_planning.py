@@ -6,25 +6,29 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from neurofm.config.recipe import Recipe, load_recipe
+from neurofm.data.batch import Batch
 from neurofm.models.encoder import build_encoder
 from neurofm.reports.plan_text import plan_lines
-from neurofm.training.planning import (
-    CACHED_WAYS,
-    PAPER_BATCH,
-    WAYS,
-    Cards,
-    Fit,
-    Way,
-    best_fit,
-    plan,
-)
+from neurofm.training.costs import step_costs
+from neurofm.training.objective import build_objective
+from neurofm.training.planning import Cards, Fit, best_fit, plan
+from neurofm.training.ways import CACHED_WAYS, RESNET_WAYS, TRANSFORMER_WAYS, Way
 from neurofm.volumes.grids import model_shape
 
 _PARTICIPANTS = 18_759
+_SMALL_MAE = (
+    "store.spacing_mm=6",
+    "encoder.width=48",
+    "encoder.depth=3",
+    "encoder.patch_voxels=[5, 4, 4]",
+    "objective.decoder_width=32",
+    "objective.decoder_depth=2",
+)
 _SMALL = ("store.spacing_mm=6", "encoder.widths=[8, 16, 16, 32]")
 
 
@@ -66,7 +70,7 @@ def test_full_float32_is_slower_than_tf32_and_tf32_slower_than_bf16() -> None:
 
 
 def test_every_override_is_one_the_recipe_takes() -> None:
-    for way in WAYS + CACHED_WAYS:
+    for way in RESNET_WAYS + CACHED_WAYS:
         norm = "encoder.norm=group" if way.cached else "encoder.norm=batch"
         recipe = load_recipe("simclr-paper", (norm, *way.overrides))
         assert recipe.training.precision == way.precision
@@ -96,12 +100,26 @@ def _counted(recipe: Recipe, way: Way) -> int:
     return counter.total // 2
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+@pytest.mark.parametrize("way", RESNET_WAYS, ids=lambda way: way.name)
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_what_is_computed_twice_is_what_torch_counts(way: Way, norm: str) -> None:
     recipe = load_recipe("simclr-paper", (f"encoder.norm={norm}", *_SMALL))
     fits = {fit.way: fit for fit in plan(recipe, Cards(80.0), _PARTICIPANTS)}
     assert fits[way].flops == pytest.approx(2 * _counted(recipe, way), rel=1e-6)
+
+
+@pytest.mark.parametrize("is_frugal", [False, True])
+def test_what_a_masked_autoencoder_computes_twice_is_what_torch_counts(is_frugal: bool) -> None:
+    word = str(is_frugal).lower()
+    recipe = load_recipe("mae-paper-tiny", (*_SMALL_MAE, f"training.checkpoint_blocks={word}"))
+    ways = [each for each in TRANSFORMER_WAYS if each.saving.blocks == is_frugal]
+    flops = {step_costs(recipe, way, (25, 32, 32)).flops for way in ways}
+    objective, masks = build_objective(recipe, 6.0), torch.ones(1, 1, 25, 32, 32).bool()
+    batch = Batch(torch.randn(1, 1, 25, 32, 32), masks, (0,), ("phantom/0",), 0)
+    # torch counts attention only where it is computed the plain way
+    with sdpa_kernel(SDPBackend.MATH), _Operations() as counter:
+        objective(batch).total.backward()
+    assert flops == {counter.total}
 
 
 def test_group_norm_allows_gradient_caching_and_batch_norm_does_not() -> None:
@@ -131,7 +149,7 @@ def test_the_quickest_way_that_fits_is_the_one_to_paste() -> None:
 
 def test_a_card_that_is_too_small_is_told_how_many_would_do() -> None:
     text = _text(Cards(24.0))
-    assert f"A batch of {PAPER_BATCH} does not fit" in text
+    assert "A batch of 72 does not fit" in text
     assert "such cards" in text
     assert "training.batch_size=" in text
 

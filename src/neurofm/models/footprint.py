@@ -74,9 +74,9 @@ class Footprint:
             worst = max(worst, views * (kept + segment.working) + segment.piece_bytes(views))
         return worst
 
-    def step(self, participants: int) -> int:
-        """Of a contrastive step: while the second views go back, the first are still kept."""
-        return participants * self.kept + self.peak(participants)
+    def step(self, participants: int, views: int) -> int:
+        """Of a step: while the last of a participant's views go back, the others are still kept."""
+        return (views - 1) * participants * self.kept + self.peak(participants)
 
 
 @dataclass(frozen=True)
@@ -132,14 +132,18 @@ def participant_bytes(grid: Grid) -> int:
     return 3 * _VOLUME_BYTES * math.prod(grid)
 
 
-def parameter_count(config: ResNetConfig, projection_size: int) -> int:
-    """Weights of encoder and projector."""
+def encoder_weights(config: ResNetConfig) -> int:
+    """Weights of the encoder."""
     found = convolutions(config, (1, 1, 1))
     kernels = sum(c.channels_in * c.channels_out * c.kernel**3 for c in found)
     norms = sum(2 * each.channels_out for each in found)
     biases = sum(each.channels_out for each in found if each.kernel == 1)
-    features = config.widths[-1]
-    return kernels + norms + biases + features * (features + projection_size)
+    return kernels + norms + biases
+
+
+def projector_weights(features: int, projection_size: int) -> int:
+    """Weights of a projector: two layers without biases."""
+    return features * (features + projection_size)
 
 
 def _stem(stem: Convolution, following: Convolution, sizes: _Sizes, saving: Saving) -> Segment:

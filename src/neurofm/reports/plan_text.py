@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from neurofm.config.consistency import refuse_wrong_gradients
+from neurofm.config.objectives import SimCLRConfig
 from neurofm.config.recipe import Recipe
-from neurofm.training.planning import PAPER_BATCH, Cards, Fit, best_fit
+from neurofm.errors import ConfigError
+from neurofm.training.objective import views_a_scan
+from neurofm.training.planning import PAPER_BATCHES, Cards, Fit, best_fit
+from neurofm.training.ways import has_batch_norm
 from neurofm.volumes.grids import model_shape
 
 _GIB = 2**30
@@ -20,25 +25,27 @@ def plan_lines(recipe: Recipe, cards: Cards, participants: int, fits: list[Fit])
     training = recipe.training
     grid = "x".join(str(size) for size in model_shape(recipe.store.spacing_mm))
     number = "1 card" if cards.count == 1 else f"{cards.count} cards"
-    yield f"{recipe.name}: {grid} voxels, batch {training.batch_size}, two views each"
+    views = "two views" if views_a_scan(recipe) == 2 else "one view"
+    yield f"{recipe.name}: {grid} voxels, batch {training.batch_size}, {views} each"
     yield f"{training.epochs} epochs of {participants:,} participants"
     yield f"{number} of {cards.memory_gib:g} GiB, peak {cards.tflops:g} TFLOP/s in bf16"
     yield ""
     yield from _table(recipe, fits)
     yield ""
     yield from _advice(recipe, cards, fits)
-    yield _paper_line(fits)
-    if recipe.encoder.norm == "batch":
+    if recipe.objective.kind in PAPER_BATCHES:
+        yield _paper_line(PAPER_BATCHES[recipe.objective.kind], fits)
+    if isinstance(recipe.objective, SimCLRConfig) and has_batch_norm(recipe):
         yield from _NO_CACHING
     yield "All of this is arithmetic. To measure it: python benchmarks/gpu.py"
 
 
 def _table(recipe: Recipe, fits: list[Fit]) -> Iterator[str]:
-    shares = " / ".join(f"{100 * pace.utilisation:.0f}" for pace in fits[0].paces)
+    shares = "/".join(f"{100 * pace.utilisation:.0f}" for pace in fits[0].paces)
     batch_size = recipe.training.batch_size
     heads = ("GiB each", f"GiB for {batch_size}", "one card", "largest", "fits")
     yield (
-        f"{'way':27s}"
+        f"{'way':28s}"
         + "".join(f"{head:>{len(head) + 2}s}" for head in heads)
         + f"  hours at {shares} %"
     )
@@ -47,13 +54,13 @@ def _table(recipe: Recipe, fits: list[Fit]) -> Iterator[str]:
         memory = (f"{fit.participant_bytes / _GIB:.2f}", f"{fit.needed_bytes / _GIB:.1f}")
         cells = (*memory, fit.per_card, fit.largest_batch, "yes" if fit.fits else "no")
         row = (f"{cell:>{len(head) + 2}}" for cell, head in zip(cells, heads, strict=True))
-        yield f"{fit.way.name:27s}" + "".join(row) + f"  {hours}"
+        yield f"{fit.way.name:28s}" + "".join(row) + f"  {hours}"
 
 
 def _advice(recipe: Recipe, cards: Cards, fits: list[Fit]) -> Iterator[str]:
     batch, best = recipe.training.batch_size, best_fit(fits)
     if best is None:
-        yield from _too_small(batch, cards, fits)
+        yield from _too_small(recipe, cards, fits)
         return
     yield f"The quickest way that fits {batch}: {best.way.name}. To paste:"
     yield f"  neurofm pretrain {recipe.name} {' '.join(best.way.overrides)} ..."
@@ -67,32 +74,52 @@ def _advice(recipe: Recipe, cards: Cards, fits: list[Fit]) -> Iterator[str]:
         yield "  benchmarks/gpu.py tells whether this PyTorch and cuDNN do."
 
 
-def _too_small(batch: int, cards: Cards, fits: list[Fit]) -> Iterator[str]:
-    roomiest = max(fits, key=lambda each: each.per_card)
+def _too_small(recipe: Recipe, cards: Cards, fits: list[Fit]) -> Iterator[str]:
+    batch = recipe.training.batch_size
+    shares = [_shares_enough(batch, fit.per_card) or batch + 1 for fit in fits]
+    enough = min(shares)
+    roomiest = fits[shares.index(enough)]  # the quickest of those that need the fewest cards
     overrides = " ".join(roomiest.way.overrides)
     yield f"A batch of {batch} does not fit in any of these ways."
-    enough = _cards_enough(batch, roomiest.per_card)
-    if enough is not None:
+    if enough <= batch:
         yield f"It fits {enough} such cards with {roomiest.way.name}: --gpus {enough}, {overrides}"
+    parts = _parts_enough(recipe, roomiest.largest_batch)
+    if parts is not None:
+        yield f"Or its gradient added up, exact as well: training.accumulate={parts} {overrides}"
     if roomiest.largest_batch >= 2:
+        is_contrastive = isinstance(recipe.objective, SimCLRConfig)
+        reason = ", since negatives come from the batch" if is_contrastive else ""
         smaller = f"training.batch_size={roomiest.largest_batch}"
-        yield f"Another experiment, since negatives come from the batch: {smaller} {overrides}"
-    else:
+        yield f"Another experiment{reason}: {smaller} {overrides}"
+    elif parts is None:
         yield "Not one participant fits a card: use a larger store.spacing_mm or narrower widths."
 
 
-def _cards_enough(batch: int, per_card: int) -> int | None:
-    """The fewest cards that share the batch evenly and hold their part."""
+def _shares_enough(batch: int, largest: int) -> int | None:
+    """The fewest even shares of a batch, each at most the largest."""
     counts = range(1, batch + 1)
-    return next((n for n in counts if batch % n == 0 and batch // n <= per_card), None)
+    return next((n for n in counts if batch % n == 0 and batch // n <= largest), None)
 
 
-def _paper_line(fits: list[Fit]) -> str:
+def _parts_enough(recipe: Recipe, largest: int) -> int | None:
+    """The fewest parts of the batch of which each fits the cards, where parts are exact."""
+    parts = _shares_enough(recipe.training.batch_size, largest)
+    if parts is None:
+        return None
+    training = recipe.training.model_copy(update={"accumulate": parts})
+    try:
+        refuse_wrong_gradients(recipe.encoder, recipe.objective, training)
+    except ConfigError:
+        return None
+    return parts
+
+
+def _paper_line(batch: int, fits: list[Fit]) -> str:
     able = [fit.way.name for fit in fits if fit.fits_paper]
     if able:
-        return f"The paper's batch of {PAPER_BATCH} at this grid on one such card: yes ({able[0]})."
+        return f"The paper's batch of {batch} at this grid on one such card: yes ({able[0]})."
     most = max(fit.per_card for fit in fits)
-    return f"The paper's batch of {PAPER_BATCH} at this grid on one such card: no, at most {most}."
+    return f"The paper's batch of {batch} at this grid on one such card: no, at most {most}."
 
 
 def _number(value: float) -> str:

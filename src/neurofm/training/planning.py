@@ -6,25 +6,18 @@ import math
 from bisect import bisect_right
 from dataclasses import dataclass
 
+from neurofm.config.consistency import refuse_wrong_gradients
 from neurofm.config.recipe import Recipe
-from neurofm.models.flops import convolutions, view_flops
-from neurofm.models.footprint import (
-    Precision,
-    Saving,
-    parameter_count,
-    participant_bytes,
-    view_footprint,
-)
+from neurofm.training.costs import StepCosts, step_costs
+from neurofm.training.ways import Way, ways_of
 from neurofm.volumes.grids import model_shape
 
-PAPER_BATCH = 72
+PAPER_BATCHES = {"simclr": 72, "mae": 128}
 UTILISATIONS = (0.10, 0.20, 0.40)
 _GIB = 2**30
 _LIBRARIES = 2 * _GIB  # CUDA's context, cuDNN's workspaces
 _MARGIN = 0.08  # of the card: fragments between allocations, and what the arithmetic misses
 _OPTIMISER_BYTES = {"adam": 8, "adamw": 8, "lars": 4}  # a weight: float32 moments
-_STEM_PASSES = 2  # a streamed stem with batch norm convolves so many times more than a plain one
-_SHORTCUT_PASSES = 4  # likewise the shortcut of a checkpointed block; its other layers once
 _MOST_PARTICIPANTS = 2**16
 _TF32_SPEED, _FLOAT32_SPEED = 1 / 2, 1 / 15  # of the bf16 peak on A100 and H100
 
@@ -42,25 +35,6 @@ class Cards:
     memory_gib: float
     count: int = 1
     tflops: float = 800.0
-
-
-@dataclass(frozen=True)
-class Way:
-    """How a step is computed; every way gives the gradient of the whole batch.
-
-    Attributes:
-        name: for the table.
-        overrides: of the recipe, to be pasted.
-        precision: of the encoder.
-        saving: what is computed twice.
-        cached: scans encoded at a time by gradient caching; None for all together.
-    """
-
-    name: str
-    overrides: tuple[str, ...]
-    precision: Precision
-    saving: Saving
-    cached: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,9 +65,9 @@ class Fit:
         per_card: the most participants on one card.
         largest_batch: over all cards.
         fits: the recipe's batch.
-        fits_paper: the paper's batch of 72 on one card.
+        fits_paper: the paper's batch of such a model on one card.
         needed_bytes: of a card for the recipe's batch, without the margin.
-        beyond_32_bits: a convolution of the recipe's batch gives more than 2**31 numbers at once.
+        beyond_32_bits: a layer makes of the recipe's batch more than 2**31 numbers at once.
         flops: of a participant's step.
         paces: time, by utilisation.
     """
@@ -111,34 +85,20 @@ class Fit:
     paces: tuple[Pace, ...]
 
 
-_FLOAT32, _BF16 = "training.precision=float32", "training.precision=bf16"
-_STEM, _BLOCKS = "training.stream_stem=true", "training.checkpoint_blocks=true"
-_CACHE = "training.gradient_cache=2"
-WAYS = (
-    Way("float32", (_FLOAT32,), "float32", Saving()),
-    Way("float32, streamed stem", (_FLOAT32, _STEM), "float32", Saving(stem=True)),
-    Way("float32, stem and blocks", (_FLOAT32, _STEM, _BLOCKS), "float32", Saving(True, True)),
-    Way("bf16", (_BF16,), "bf16", Saving()),
-    Way("bf16, streamed stem", (_BF16, _STEM), "bf16", Saving(stem=True)),
-    Way("bf16, checkpointed blocks", (_BF16, _BLOCKS), "bf16", Saving(blocks=True)),
-    Way("bf16, stem and blocks", (_BF16, _STEM, _BLOCKS), "bf16", Saving(True, True)),
-)
-CACHED_WAYS = (
-    Way("float32, gradient caching", (_FLOAT32, _CACHE), "float32", Saving(), cached=2),
-    Way("bf16, gradient caching", (_BF16, _CACHE), "bf16", Saving(), cached=2),
-)
-
-
 def plan(recipe: Recipe, cards: Cards, participants: int) -> list[Fit]:
     """Every way on these cards, the least work first.
 
     Args:
-        recipe: its spacing, encoder, batch, optimiser and epochs are read.
+        recipe: its spacing, encoder, objective and training are read.
         cards: what there is.
         participants: of an epoch.
+
+    Raises:
+        ConfigError: sections of the recipe do not go together, or a patch does not divide the
+            volume.
     """
-    ways = WAYS + (CACHED_WAYS if recipe.encoder.norm == "group" else ())
-    fits = [_fit(recipe, way, cards, participants) for way in ways]
+    refuse_wrong_gradients(recipe.encoder, recipe.objective, recipe.training)
+    fits = [_fit(recipe, way, cards, participants) for way in ways_of(recipe)]
     return sorted(fits, key=lambda each: each.paces[0].hours)
 
 
@@ -148,12 +108,13 @@ def best_fit(fits: list[Fit]) -> Fit | None:
 
 
 def _fit(recipe: Recipe, way: Way, cards: Cards, participants: int) -> Fit:
-    batch, room = recipe.training.batch_size, cards.memory_gib * _GIB * (1 - _MARGIN)
-    fixed = _fixed_bytes(recipe, way, cards)
-    per_card = _most_participants(recipe, way, int(room) - fixed)
-    step = _step_bytes(recipe, way, per_card + 1) - _step_bytes(recipe, way, per_card)
-    flops = _flops(recipe, way)
-    share = math.ceil(batch / cards.count)
+    training, room = recipe.training, cards.memory_gib * _GIB * (1 - _MARGIN)
+    costs = step_costs(recipe, way, model_shape(recipe.store.spacing_mm))
+    fixed = _fixed_bytes(recipe, way, cards, costs.weights)
+    per_card = _most_participants(costs, int(room) - fixed)
+    step = costs.activation_bytes(per_card + 1) - costs.activation_bytes(per_card)
+    share = math.ceil(training.batch_size / training.accumulate / cards.count)
+    rate = _rate(recipe, way, cards, costs)
     return Fit(
         way=way,
         fixed_bytes=fixed,
@@ -161,73 +122,39 @@ def _fit(recipe: Recipe, way: Way, cards: Cards, participants: int) -> Fit:
         per_card=per_card,
         largest_batch=per_card * cards.count,
         fits=share <= per_card,
-        fits_paper=per_card >= PAPER_BATCH,
-        needed_bytes=fixed + _step_bytes(recipe, way, share),
-        beyond_32_bits=_largest_tensor(recipe, way, share) > 2**31,
-        flops=flops,
+        fits_paper=per_card >= PAPER_BATCHES.get(recipe.objective.kind, math.inf),
+        needed_bytes=fixed + costs.activation_bytes(share),
+        beyond_32_bits=costs.largest_tensor(share) > 2**31,
+        flops=costs.flops,
         paces=tuple(
-            _pace(recipe, way, cards, participants, flops=flops, utilisation=each)
-            for each in UTILISATIONS
+            _pace(recipe, participants, rate * each / costs.flops, each) for each in UTILISATIONS
         ),
     )
 
 
-def _step_bytes(recipe: Recipe, way: Way, participants: int) -> int:
-    """Of activations and volumes on one card."""
-    grid = model_shape(recipe.store.spacing_mm)
-    network = view_footprint(recipe.encoder, grid, way.precision, way.saving)
-    volumes = participants * participant_bytes(grid)
-    if way.cached is None:
-        return network.step(participants) + volumes
-    views = participants * 2 * 4 * math.prod(grid)  # kept whole, in float32
-    return network.peak(min(participants, way.cached)) + views + volumes
-
-
-def _most_participants(recipe: Recipe, way: Way, room: int) -> int:
+def _most_participants(costs: StepCosts, room: int) -> int:
     """The largest batch of one card whose step fits `room` bytes."""
-    return bisect_right(
-        range(1, _MOST_PARTICIPANTS), room, key=lambda count: _step_bytes(recipe, way, count)
-    )
+    return bisect_right(range(1, _MOST_PARTICIPANTS), room, key=costs.activation_bytes)
 
 
-def _fixed_bytes(recipe: Recipe, way: Way, cards: Cards) -> int:
-    weights = parameter_count(recipe.encoder, recipe.objective.projection_size)
+def _fixed_bytes(recipe: Recipe, way: Way, cards: Cards, weights: int) -> int:
     each = 4 + 4 + _OPTIMISER_BYTES[recipe.training.optimizer]
     each += 2 if way.precision == "bf16" else 0  # autocast's copy
     each += 4 if cards.count > 1 else 0  # DDP's buckets
     return weights * each + _LIBRARIES
 
 
-def _flops(recipe: Recipe, way: Way) -> int:
-    grid = model_shape(recipe.store.spacing_mm)
-    view, is_batch_norm = view_flops(recipe.encoder, grid), recipe.encoder.norm == "batch"
-    again = 0
-    if way.saving.stem:
-        again += (_STEM_PASSES if is_batch_norm else 1) * view.stem
-    if way.saving.blocks:
-        shortcuts = sum(c.flops for c in convolutions(recipe.encoder, grid) if c.kernel == 1)
-        again += view.blocks + (_SHORTCUT_PASSES - 1) * shortcuts * is_batch_norm
-    if way.cached is not None:
-        again += view.stem + view.blocks
-    return 2 * (view.step + again)
+def _rate(recipe: Recipe, way: Way, cards: Cards, costs: StepCosts) -> float:
+    """Peak operations a second of all cards in this way's precision."""
+    rate = cards.tflops * 1e12 * cards.count
+    if way.precision == "bf16":
+        return rate
+    is_rounded = recipe.training.tf32 and costs.view.has_tf32
+    return rate * (_TF32_SPEED if is_rounded else _FLOAT32_SPEED)
 
 
-def _largest_tensor(recipe: Recipe, way: Way, participants: int) -> int:
-    """Numbers of the largest output of a convolution that takes its whole batch at once."""
-    stem, *others = convolutions(recipe.encoder, model_shape(recipe.store.spacing_mm))
-    whole = ([] if way.saving.stem else [stem]) + ([] if way.saving.blocks else others)
-    rows = min(participants, way.cached or participants)
-    return rows * max((each.channels_out * math.prod(each.grid) for each in whole), default=0)
-
-
-def _pace(
-    recipe: Recipe, way: Way, cards: Cards, participants: int, *, flops: int, utilisation: float
-) -> Pace:
-    rate = cards.tflops * 1e12 * cards.count * utilisation
-    if way.precision == "float32":
-        rate *= _TF32_SPEED if recipe.training.tf32 else _FLOAT32_SPEED
+def _pace(recipe: Recipe, participants: int, a_second: float, utilisation: float) -> Pace:
     training = recipe.training
-    steps = participants // training.batch_size
-    step_seconds = flops * training.batch_size / rate
-    hours = step_seconds * steps * training.epochs / 3600
-    return Pace(utilisation, step_seconds, hours, rate / flops)
+    step_seconds = training.batch_size / a_second
+    hours = step_seconds * (participants // training.batch_size) * training.epochs / 3600
+    return Pace(utilisation, step_seconds, hours, a_second)
