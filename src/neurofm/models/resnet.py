@@ -47,14 +47,15 @@ def build_resnet(config: ResNetConfig, saving: Saving = _NOTHING) -> nn.Module:
 class FrugalResNet(ResNet):  # type: ignore[misc] # MONAI has no types
     """MONAI's ResNet with the same tensors, names and results, and less memory where asked to.
 
-    In evaluation, or without gradients, nothing is computed twice.
+    Without gradients nothing is computed twice. Layers whose norm is frozen, in evaluation mode,
+    need no statistics of the batch: they go a few rows at a time.
     """
 
     saving = _NOTHING
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (batch, features) of volumes (batch, 1, depth, height, width)."""
-        is_learning = torch.is_grad_enabled() and self.training
+        is_learning = torch.is_grad_enabled()
         x = self._stem(x, self.saving.stem and is_learning)
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             for block in stage:
@@ -63,7 +64,7 @@ class FrugalResNet(ResNet):  # type: ignore[misc] # MONAI has no types
         return features
 
     def _stem(self, images: Tensor, is_streamed: bool) -> Tensor:
-        if is_streamed and isinstance(self.bn1, Norm):
+        if is_streamed and _takes_statistics(self.bn1):
             return streamed_stem(images, self.conv1, self.bn1, self.maxpool)
         if is_streamed:
             return checkpointed_rows(self._plain_stem, images, 1)
@@ -75,7 +76,11 @@ class FrugalResNet(ResNet):  # type: ignore[misc] # MONAI has no types
 
 
 def _through_block(block: nn.Module, values: Tensor) -> Tensor:
-    if isinstance(block.bn1, Norm):
+    if _takes_statistics(block.bn1):
         return checkpointed_block(block, values)
     part = next(iter(pieces(len(values), values[0].numel())))
     return checkpointed_rows(block, values, part.stop)
+
+
+def _takes_statistics(norm: object) -> bool:
+    return isinstance(norm, Norm) and norm.training

@@ -51,7 +51,7 @@ class Supervised(nn.Module):
         self.head = head
         self._task, self._values, self._class_weights = task, values, tuple(class_weights)
         self._views, self._seed, self._spacing_mm = views, seed, spacing_mm
-        self._frozen: tuple[nn.Module, ...] = ()
+        self._frozen: tuple[str, ...] = ()
 
     def freeze(self, parts: Sequence[nn.Module | nn.Parameter]) -> None:
         """Keep these parts as they are: no gradients, and batch norm in evaluation mode.
@@ -59,7 +59,9 @@ class Supervised(nn.Module):
         The released code leaves batch norm in training mode while it probes, so that a "frozen"
         encoder's statistics drift; here a frozen encoder is frozen.
         """
-        self._frozen = tuple(part for part in parts if isinstance(part, nn.Module))
+        # by name: batch norm is replaced where several processes share it
+        modules = {part for part in parts if isinstance(part, nn.Module)}
+        self._frozen = tuple(name for name, each in self.named_modules() if each in modules)
         for part in parts:
             part.requires_grad_(False)
         self.train(self.training)
@@ -67,8 +69,8 @@ class Supervised(nn.Module):
     def train(self, mode: bool = True) -> Supervised:
         """Training mode for all that is not frozen."""
         super().train(mode)
-        for module in self._frozen:
-            module.eval()
+        for name in self._frozen:
+            self.get_submodule(name).eval()
         return self
 
     def forward(self, batch: Batch) -> Losses:
