@@ -21,7 +21,7 @@ class TuningConfig(Section):
     layer_decay: float = knob(
         1.0,
         "-",
-        "Learning rate of each transformer block relative to the one after it; 1 in the paper.",
+        "Learning rate of each block relative to the one after it; 1 in the paper.",
         gt=0,
         le=1,
     )

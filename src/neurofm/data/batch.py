@@ -64,6 +64,13 @@ class Batch:
             second=None if self.second is None else self.second.to(device),
         )
 
+    def parts(self, count: int) -> tuple[Batch, ...]:
+        """The batch cut into so many equal parts, in their order, each with its views."""
+        if count == 1:
+            return (self,)
+        size = len(self) // count
+        return tuple(self._rows(slice(i * size, (i + 1) * size)) for i in range(count))
+
     def with_bad_scans(self, notes: Iterable[BadScan | None]) -> Batch:
         """The same batch with these notes; of a scan the first counts."""
         first: dict[int, BadScan] = {}
@@ -71,6 +78,22 @@ class Batch:
             if note is not None:
                 first.setdefault(note.row, note)
         return replace(self, bad_scans=tuple(first.values()))
+
+    def _rows(self, chosen: slice) -> Batch:
+        second = None if self.second is None else self.second._rows(chosen)
+        rows = self.rows[chosen]
+        return replace(
+            self,
+            images=self.images[chosen],
+            masks=self.masks[chosen],
+            rows=rows,
+            items=self.items[chosen],
+            views=tuple(view._rows(chosen) for view in self.views),
+            second=second,
+            bad_scans=tuple(
+                bad for bad in self.bad_scans if bad.row in rows + (second.rows if second else ())
+            ),
+        )
 
 
 @dataclass(frozen=True, eq=False)

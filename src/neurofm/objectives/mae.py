@@ -16,7 +16,7 @@ from neurofm.distributed import gather_with_gradient
 from neurofm.models.mae_decoder import MAEDecoder
 from neurofm.models.patches import patchify
 from neurofm.models.vit import ViT, take
-from neurofm.objectives.losses import Losses
+from neurofm.objectives.losses import Evidence, Losses
 from neurofm.objectives.masking import Masking, draw_masking
 from neurofm.objectives.representation import effective_rank
 
@@ -79,7 +79,10 @@ class MAE(nn.Module):
             is_brain = gather_with_gradient(self._holds_brain(drawn.masks, made.masking))
             weights = is_brain.float() if self.config.only_brain else torch.ones_like(errors)
         loss = (errors * weights).sum() / weights.sum().clamp(min=1)
-        return Losses(loss, {"mse": loss.detach()}, _figures(errors, is_brain, made.features))
+        with torch.no_grad():
+            features = gather_with_gradient(made.features.detach())
+        evidence = Evidence((errors.detach(), is_brain, features), _figures)
+        return Losses(loss, {"mse": loss.detach()}, evidence.figures(), evidence)
 
     def reconstruct(
         self, images: Float[Tensor, "batch 1 depth height width"], items: tuple[str, ...], step: int
@@ -131,5 +134,5 @@ def _figures(
     return {
         "mse_all_patches": float(errors.mean()),
         "mse_brain_patches": float(brain.mean()) if brain.numel() else 0.0,
-        "effective_rank": effective_rank(gather_with_gradient(features)),
+        "effective_rank": effective_rank(features),
     }

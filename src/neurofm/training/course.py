@@ -73,7 +73,7 @@ class Course:
         self._watch.at(self.position.step, "looking at the features")
         if self._health:
             if not self.position.step:
-                self._health.between_epochs(self.position, self._learner.model_state())
+                self._health.between_epochs(self.position, self._learner.plain_state())
             self._health.show()
 
     def add(self, record: Record, is_last_of_epoch: bool) -> None:
@@ -116,7 +116,7 @@ class Course:
         self.position = self.position.after_epoch()
         self._watch.at(self.position.step, "looking at the features")
         if self._health:
-            self._health.between_epochs(self.position, self._learner.model_state())
+            self._health.between_epochs(self.position, self._learner.plain_state())
         if self._validation:
             self._validation.after_epoch(self.position)
         self.save()

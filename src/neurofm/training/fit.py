@@ -20,11 +20,16 @@ from neurofm.distributed import (
 )
 from neurofm.errors import ConfigError, RunError
 from neurofm.files import only_writer
+from neurofm.models.lora import require_peft
 from neurofm.progress import Progress, SilentProgress
 from neurofm.store.reader import Store
 from neurofm.training.manner import Manner
 from neurofm.training.memory import explained_memory
-from neurofm.training.objective import Material, require_fitting_patches
+from neurofm.training.objective import (
+    Material,
+    require_fitting_patches,
+    require_whole_parts,
+)
 from neurofm.training.precision import choose_numerics
 from neurofm.training.run import Pretrained, Run
 from neurofm.training.run_folder import claim_run, is_finished, other_numerics
@@ -123,6 +128,8 @@ def train(
             "has no labels", "use: neurofm pretrain", f"objective.kind={recipe.objective.kind}"
         )
     _require_spacing(recipe, store)
+    if recipe.tuning.trained == "lora":
+        require_peft()
     task = build_task(store.index, recipe.objective, recipe.split)
     begun = open_start(start, store, pd.concat([task.validation, task.test]))
     for note in (*task.notes, *(begun.notes if begun else ())):
@@ -151,6 +158,7 @@ def _carry_out(  # noqa: PLR0917 - the arguments of pretrain and train
         explained_memory(recipe.training.batch_size // world_size()),
         only_writer(folder) if is_first() else nullcontext(),
     ):
+        require_whole_parts(recipe.training, world_size())
         if is_first():
             claim_run(folder, recipe, store, device, start)
             _warn(folder, recipe, device, how.tell)

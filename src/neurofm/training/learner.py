@@ -13,7 +13,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from neurofm.data.batch import Batch
 from neurofm.distributed import any_process
-from neurofm.objectives.losses import Losses
+from neurofm.models.lora import merged_state
+from neurofm.objectives.losses import Losses, mean_of_parts
+from neurofm.training.optimisers import FACTOR
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Learner:
         objective: a module from a `Batch` to `Losses`, on its device.
         optimizer: of its parameters.
         autocast: entered for the forward pass, such as `torch.autocast`.
+        parts: equal parts of a batch whose gradients are added up, one in memory at a time. Above
+            1 only for a loss that is a mean over the rows of a batch.
     """
 
     def __init__(
@@ -49,9 +53,10 @@ class Learner:
         objective: nn.Module,
         optimizer: torch.optim.Optimizer,
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+        parts: int = 1,
     ) -> None:
         self.objective, self.optimizer = objective, optimizer
-        self._autocast = autocast
+        self._autocast, self._parts = autocast, parts
 
     @property
     def device(self) -> torch.device:
@@ -60,9 +65,11 @@ class Learner:
 
     def model_state(self) -> dict[str, Tensor]:
         """The objective's tensors by name, without the wrapper of several processes."""
-        module = self.objective
-        inner = module.module if isinstance(module, DistributedDataParallel) else module
-        return dict(inner.state_dict())
+        return dict(self._inner.state_dict())
+
+    def plain_state(self) -> dict[str, Tensor]:
+        """The same with the names of a plain encoder: adapters are merged into its layers."""
+        return merged_state(self._inner)
 
     def learn_from(self, batch: Batch) -> Outcome:
         """One optimiser step on one batch, which is on the objective's device.
@@ -73,9 +80,7 @@ class Learner:
         """
         statistics = [buffer.clone() for buffer in self.objective.buffers()]
         self.optimizer.zero_grad(set_to_none=True)
-        with self._autocast():
-            losses: Losses = self.objective(batch)
-        losses.total.backward()  # type: ignore[no-untyped-call]
+        losses = self._gradient_of(batch)
         loss, gradient_norm = losses.total.item(), self._gradient_norm()
         is_sound = math.isfinite(loss) and math.isfinite(gradient_norm) and not batch.bad_scans
         is_skipped = any_process(not is_sound, losses.total.device)
@@ -89,13 +94,35 @@ class Learner:
 
     @property
     def learning_rate(self) -> float:
-        """The optimiser's, which all parameters share."""
-        return float(self.optimizer.param_groups[0]["lr"])
+        """The optimiser's; of layers that learn more slowly than others, the fastest one's."""
+        return max(float(group["lr"]) for group in self.optimizer.param_groups)
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get(FACTOR, 1.0)
+
+    @property
+    def _inner(self) -> nn.Module:
+        module = self.objective
+        return module.module if isinstance(module, DistributedDataParallel) else module
+
+    def _gradient_of(self, batch: Batch) -> Losses:
+        """Add the batch's gradient to the parameters', part by part, averaged over processes."""
+        found: list[Losses] = []
+        for part in batch.parts(self._parts):
+            is_last = len(found) + 1 == self._parts
+            with nullcontext() if is_last else self._without_exchange():
+                with self._autocast():
+                    losses: Losses = self.objective(part)
+                (losses.total / self._parts).backward()  # type: ignore[no-untyped-call]
+            found.append(losses)
+        return mean_of_parts(found)
+
+    def _without_exchange(self) -> AbstractContextManager[object]:
+        """Gradients stay with this process until the last part, which brings the sum to all."""
+        module = self.objective
+        return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
 
     def _gradient_norm(self) -> float:
         gradients = [p.grad for p in self.objective.parameters() if p.grad is not None]

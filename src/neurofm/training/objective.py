@@ -7,6 +7,7 @@ from typing import cast
 
 from neurofm.config.consistency import refuse_wrong_gradients
 from neurofm.config.encoders import ResNetConfig, ViTConfig
+from neurofm.config.learning import TrainingConfig
 from neurofm.config.objectives import MAEConfig, SimCLRConfig
 from neurofm.config.recipe import Recipe
 from neurofm.errors import ConfigError
@@ -69,6 +70,23 @@ def require_fitting_patches(encoder: ResNetConfig | ViTConfig, shape: Grid) -> N
         token_grid(encoder, shape)
 
 
+def require_whole_parts(training: TrainingConfig, processes: int) -> None:
+    """See before a run that the batch of a process can be cut into equal parts.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if training.batch_size % processes:
+        return  # the sampler says so
+    share = training.batch_size // processes
+    if share % training.accumulate:
+        raise ConfigError(
+            f"the {share} scans of a process cannot be cut into {training.accumulate} equal parts",
+            f"choose a divisor of {share}",
+            f"training.accumulate={training.accumulate}",
+        )
+
+
 def views_a_scan(recipe: Recipe) -> int:
     """How many views of a participant a step needs."""
     return 2 if isinstance(recipe.objective, SimCLRConfig) else 1
@@ -112,7 +130,7 @@ def _supervised(recipe: Recipe, spacing_mm: float, material: Material) -> Superv
         seed=recipe.seed,
         spacing_mm=spacing_mm,
     )
-    apply_tuning(objective, recipe.tuning)
+    apply_tuning(objective, recipe.tuning, recipe.seed)
     return objective
 
 

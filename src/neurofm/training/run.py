@@ -39,9 +39,11 @@ from neurofm.training.onlookers import Health
 from neurofm.training.optimisers import build_optimizer
 from neurofm.training.position import Position
 from neurofm.training.precision import apply_numerics, autocast, choose_numerics
+from neurofm.training.run_folder import record_weights
 from neurofm.training.run_log import RunLog, open_log
 from neurofm.training.schedules import learning_rate_at
 from neurofm.training.stopping import RunStoppedError, StopRequest
+from neurofm.training.tuning import layer_factors
 from neurofm.training.validation import Validation
 from neurofm.training.watchdog import Watch
 
@@ -102,6 +104,8 @@ class Run:
         self._sampler = ParticipantSampler(frame, recipe.seed, recipe.views.epoch_of)
         self._steps_an_epoch = len(self._rows(epoch=0))
         self._objective = build_objective(recipe, store.spacing_mm, material).to(device)
+        if is_first():
+            record_weights(folder, self._objective)
         numerics = choose_numerics(recipe.training, device)
         apply_numerics(self._objective, self._objective.encoder, numerics)
         self._position, self._note = Position(), ""
@@ -265,6 +269,9 @@ def _learner(objective: nn.Module, recipe: Recipe, device: torch.device) -> Lear
     module = objective
     if world_size() > 1:
         module = DistributedDataParallel(synchronise_batch_norm(objective, device))
-    optimizer = build_optimizer(module, training)
+    factors = {}
+    if isinstance(objective, Supervised):
+        factors = layer_factors(objective, recipe.tuning.layer_decay)
+    optimizer = build_optimizer(module, training, factors)
     numerics = choose_numerics(training, device)
-    return Learner(module, optimizer, lambda: autocast(numerics, device))
+    return Learner(module, optimizer, lambda: autocast(numerics, device), training.accumulate)

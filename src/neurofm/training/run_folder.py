@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from neurofm.config.recipe import Recipe, load_recipe
 from neurofm.config.show import recipe_as_yaml
@@ -75,6 +76,18 @@ def other_numerics(folder: Path, recipe: Recipe, device: torch.device) -> str:
     ]
     text = f"this run began otherwise: {', '.join(differing)}; its numbers will differ slightly"
     return text if differing else ""
+
+
+def record_weights(folder: Path, objective: nn.Module) -> None:
+    """Add to `software.json` how many weights a model has and how many of them are trained."""
+    parameters = list(objective.parameters())
+    counts = {
+        "weights": sum(each.numel() for each in parameters),
+        "trained_weights": sum(each.numel() for each in parameters if each.requires_grad),
+    }
+    path = folder / SOFTWARE_FILE
+    known = read_json(path) if path.is_file() else {}
+    write_json(path, known | {name: str(count) for name, count in counts.items()})
 
 
 def is_finished(folder: Path) -> bool:

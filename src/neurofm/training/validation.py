@@ -20,6 +20,7 @@ from neurofm.data.loader import ScanLoader
 from neurofm.data.prepare import zscore_in_mask
 from neurofm.errors import RunError
 from neurofm.files import atomic_path
+from neurofm.models.lora import merged_state
 from neurofm.objectives.supervised import Supervised
 from neurofm.store.reader import Store
 from neurofm.training.position import Position
@@ -124,7 +125,8 @@ class Validation:
         self._done = position.epoch
         if is_best:
             self._best = (position.epoch, value)
-            tensors = {k: v.detach().cpu().contiguous() for k, v in self._state().items()}
+            state = merged_state(self._objective)
+            tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
             with atomic_path(self._folder / _BEST.format(epoch=position.epoch)) as temporary:
                 save_file(tensors, temporary)
         choice = self._choice
@@ -140,7 +142,7 @@ class Validation:
                 path.unlink()
 
     def best_state(self) -> dict[str, Tensor]:
-        """The objective's tensors as they were after the best epoch.
+        """The objective's tensors as they were after the best epoch, adapters merged.
 
         Raises:
             RunError: the file is gone.
@@ -169,6 +171,3 @@ class Validation:
                 said.append(pair[1].cpu().numpy())
         self._objective.train(was_training)
         return np.concatenate(outputs), np.concatenate(said)
-
-    def _state(self) -> dict[str, Tensor]:
-        return dict(self._objective.state_dict())
