@@ -1,4 +1,4 @@
-"""Run by test_lost_processes.py: one process of a pre-training whose disk may fail or hang."""
+"""Run by test_lost_processes.py: one process of a pre-training that may fail or hang."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _READS = 12
 
 
 class _BadDisk(Store):
-    """A store on a disk that fails, or hangs, after a few scans."""
+    """A store on a disk that hangs or fails, or on a full machine, after a few scans."""
 
     reads, fault = 0, ""
 
@@ -28,8 +28,10 @@ class _BadDisk(Store):
         self.reads += 1
         if self.reads > _READS and self.fault == "hang":
             time.sleep(600)
-        if self.reads > _READS and self.fault == "fail":
+        if self.reads > _READS and self.fault == "unreadable":
             raise OSError(5, "Input/output error")
+        if self.reads > _READS and self.fault == "fail":
+            raise MemoryError
         return super().image(row)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ import pytest
 
 from neurofm.config.preparation import StoreConfig
 from neurofm.store.packing import pack
+from neurofm.training.checkpoints import find_checkpoint
 
 _WORKER = Path(__file__).parent / "lost_worker.py"
 _TIMEOUT_SECONDS = 6
@@ -25,7 +27,7 @@ name: lost
 store: {spacing_mm: 6}
 encoder: {widths: [4, 8, 8, 16]}
 objective: {projection_size: 8}
-training: {epochs: 5000, batch_size: 4, checkpoint_steps: 2}
+training: {epochs: 5000, batch_size: 4, checkpoint_steps: 2, max_bad_scans: 1}
 """
 
 Processes = list[subprocess.Popen[str]]
@@ -119,19 +121,36 @@ def test_a_process_killed_or_stopped_ends_the_others_who_name_it(  # noqa: PLR09
 @pytest.mark.parametrize(
     ("fault", "cause"),
     [
-        ("fail", "failed: StoreError: .*Input/output error"),
+        ("fail", "failed: RunError: training: the memory is full"),
         ("hang", "stood still for N s while others waited .*waiting for scans"),
     ],
 )
 def test_a_process_that_fails_or_hangs_ends_all_with_its_cause(
     place: Path, started: Processes, fault: str, cause: str
 ) -> None:
-    """Cases P6, P7 and P11."""
+    """Cases P6, P9 and P11."""
     _start(place, started, fault)
     words = [_last_words(process, 60) for process in started]
     assert [process.returncode for process in started] == [2, 2]
     assert re.search(f"^RunError: process 1 of 2 on .* {cause}", words[0])
-    assert re.search("StoreError|process 1 of 2", words[1])
+    assert re.search("memory is full|process 1 of 2", words[1])
+
+
+@pytest.mark.slow
+def test_too_many_scans_that_one_process_cannot_read_end_all(
+    place: Path, started: Processes
+) -> None:
+    """Case P7: what it could not read is in the files of the other, which saved the run."""
+    _start(place, started, "unreadable")
+    words = [_last_words(process, 60) for process in started]
+    assert [process.returncode for process in started] == [2, 2]
+    for line in words:
+        assert re.search("^RunError: .*scans could not be used.*pack --verify", line)
+    bad = json.loads((place / "run" / "bad_scans.json").read_text())
+    assert all("Input/output error" in each["reason"] for each in bad)
+    found = find_checkpoint(place / "run")
+    assert found is not None
+    assert found.checkpoint.position.step == bad[0]["step"] - 1
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -73,6 +74,27 @@ def test_two_processes_give_the_run_of_one(place: Path) -> None:
     assert list(states[0]) == list(states[1])
     for name in states[0]:
         torch.testing.assert_close(states[1][name], states[0][name], rtol=1e-2, atol=1.3e-3)
+
+
+@pytest.mark.slow
+def test_a_scan_that_one_process_cannot_use_skips_the_step_on_both(place: Path) -> None:
+    """Case P7."""
+    path = place / "store" / "shards" / "00000-masks.npy"
+    masks = np.load(path)
+    masks[6:8] = 0  # both scans of the fourth participant, who is seen by one process
+    np.save(path, masks)
+    for processes, folder in enumerate(("one", "two"), start=1):
+        _run(place, folder, processes)
+    one, two = (read_log(place / name) for name in ("one", "two"))
+    skipped = [
+        [(row["step"], row["skipped_scans"]) for row in log if row.get("skipped_scans")]
+        for log in (one, two)
+    ]
+    assert len(skipped[0]) == 2
+    assert skipped[0] == skipped[1]
+    assert all(scan.startswith("fake_p03_s") for _, scans in skipped[0] for scan in scans)
+    listed = [(place / name / "bad_scans.json").read_bytes() for name in ("one", "two")]
+    assert listed[0] == listed[1]
 
 
 @pytest.mark.slow
