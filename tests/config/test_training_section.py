@@ -26,6 +26,7 @@ from neurofm.errors import ConfigError
         ({"batch_size": 1}, "greater than or equal to 2"),
         ({"checkpoint_steps": 0}, "greater than or equal to 1"),
         ({"max_skipped_in_a_row": 0}, "greater than or equal to 1"),
+        ({"max_bad_scans": -1}, "greater than or equal to 0"),
         ({"epochs": 5, "warmup_epochs": 5}, "warmup_epochs has to be less than epochs"),
         ({"learning_rate": 0.1, "last_learning_rate": 0.2}, "has to be at most learning_rate"),
     ],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
-from neurofm.data.batch import Batch
+from neurofm.data.batch import BadScan, Batch
 from neurofm.objectives.losses import Losses
 from neurofm.training.epoch import Surroundings, run_epoch
 from neurofm.training.learner import Learner
@@ -69,6 +71,20 @@ def test_skipped_steps_are_counted_and_their_scans_named() -> None:
     summary = epoch_record(records)
     assert summary.skipped_steps == 3
     assert summary.loss == pytest.approx(sum(r.loss for r in records if r.loss == r.loss) / 3)
+
+
+def test_a_step_with_a_bad_scan_teaches_nothing_and_names_that_scan_alone() -> None:
+    """Case P7: whatever the loss."""
+    learner = _learner()
+    before = {name: t.clone() for name, t in learner.objective.state_dict().items()}
+    batch = replace(_batch(1.0, 4), bad_scans=(BadScan(5, "scan05: cannot be read"),))
+    around = Surroundings(torch.device("cpu"), 0, lambda _step: 0.1, lambda row: f"scan{row:02d}")
+    (record,) = run_epoch(learner, [batch], 1, around)
+    assert record.skipped_steps == 1
+    assert record.as_json()["skipped_scans"] == ("scan05",)
+    assert record.as_json()["bad_scans"] == {"scan05": "scan05: cannot be read"}
+    after = learner.objective.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_each_step_has_the_learning_rate_of_its_number() -> None:

@@ -113,8 +113,8 @@ def _warnings(course: RunCourse, recipe: Recipe) -> list[str]:
     skipped = int(np.nansum(course.steps.skipped_steps))
     if skipped:
         found.append(
-            f"{skipped} steps were skipped, as their loss or gradient was not finite; log.jsonl "
-            "names their scans."
+            f"{skipped} steps were skipped, as their loss or gradient was not finite or a scan could "
+            "not be used; log.jsonl names their scans."
         )
     return found
 
