@@ -12,6 +12,8 @@ from neurofm.data.loader import ScanLoader
 from neurofm.data.prepare import zscore_in_mask_
 from neurofm.store.reader import Store
 
+ENOUGH_SCANS = 100  # for a good mean; more would only take longer
+
 
 def mean_image(store: Store, rows: Sequence[int]) -> Float[Tensor, "1 1 depth height width"]:
     """The mean over some rows of a store, at least one, each z-scored inside its mask.

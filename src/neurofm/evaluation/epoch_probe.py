@@ -16,8 +16,8 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from neurofm.cohorts.index import participant_keys
 from neurofm.config.recipe import Recipe
+from neurofm.data.participants import one_scan_each
 from neurofm.data.targets import Target, build_target
 from neurofm.evaluation.metrics import METRICS, Metric, Outcome
 from neurofm.evaluation.probe import cross_validate
@@ -26,7 +26,7 @@ from neurofm.evaluation.uncertainty import bootstrap, percentile_interval, resam
 from neurofm.models.embeddings import embed_store
 from neurofm.models.encoder import build_encoder
 from neurofm.progress import SilentProgress
-from neurofm.seeds import random_stream, seed_of
+from neurofm.seeds import random_stream
 from neurofm.store.reader import Store
 from neurofm.training.onlookers import ProbeScore
 
@@ -142,23 +142,6 @@ def epoch_probe(
     usable = tuple(target for target in targets if not why_not_evaluated(target, folds))
     rows = tuple(int(row) for row in chosen.index)
     return EpochProbe(recipe, store, rows, usable, device) if usable else None
-
-
-def one_scan_each(frame: pd.DataFrame, participants: int, seed: int) -> pd.DataFrame:
-    """Rows of some participants, one each; who and which depends on the seed and them alone.
-
-    The first of many are those of few.
-    """
-    order = pd.DataFrame(
-        {
-            "person": [str(key) for key in participant_keys(frame)],
-            "scan": [seed_of("probe scan", seed, str(name)) for name in frame["scan_id"]],
-        },
-        index=frame.index,
-    )
-    order["drawn"] = [seed_of("probe person", seed, person) for person in order["person"]]
-    first = order.sort_values(["drawn", "scan"]).drop_duplicates("person")
-    return frame.loc[first.index[:participants]]
 
 
 def _value(metric: Metric, outcome: Outcome) -> float:

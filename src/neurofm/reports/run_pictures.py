@@ -13,8 +13,8 @@ from torch import Tensor
 from neurofm.config.objectives import MAEConfig
 from neurofm.config.recipe import Recipe
 from neurofm.data.loader import ScanLoader
-from neurofm.data.mean_image import mean_image
-from neurofm.evaluation.epoch_probe import one_scan_each
+from neurofm.data.mean_image import ENOUGH_SCANS, mean_image
+from neurofm.data.participants import one_scan_each
 from neurofm.objectives.mae import MAE
 from neurofm.objectives.reconstruction import ReconstructedScan, reconstruct_scans
 from neurofm.reports.reconstruction_picture import NORMALISED_NOTE, draw_reconstructions
@@ -22,7 +22,6 @@ from neurofm.store.reader import Store
 from neurofm.training.objective import build_objective
 
 _SHOWN_SCANS = 3
-_SCANS_OF_MEAN = 100  # a good mean; more would only make a run wait
 
 
 class RunPicture:
@@ -89,5 +88,5 @@ def run_picture(
     """
     if not isinstance(recipe.objective, MAEConfig):
         return None
-    averaged = one_scan_each(frame, _SCANS_OF_MEAN, recipe.seed).index.tolist()
+    averaged = one_scan_each(frame, ENOUGH_SCANS, recipe.seed).index.tolist()
     return RunPicture(recipe, store, averaged[:_SHOWN_SCANS], averaged, device)
