@@ -134,21 +134,22 @@ def _patch_figures(course: RunCourse, recipe: Recipe) -> tuple[RunFigure, ...]:
 
 
 def _rank_figure(course: RunCourse, recipe: Recipe) -> RunFigure:
+    is_contrast = isinstance(recipe.objective, SimCLRConfig)
     limit = Reference(recipe.health.min_effective_rank, "alarm below", is_limit=True)
-    views = 2 if isinstance(recipe.objective, SimCLRConfig) else 1
-    ceiling = min(views * recipe.training.batch_size - 1, recipe.encoder.features)
+    ceiling = min((1 + is_contrast) * recipe.training.batch_size - 1, recipe.encoder.features)
     curve = Curve(
         "Effective rank",
         *_over(course, course.steps.effective_rank),
-        references=(limit,),
+        references=(limit,) if is_contrast else (),
         reaches_zero=True,
     )
-    return _figure(
-        course,
-        curve,
-        f"Directions that the features of a batch use, at most {ceiling}. Falls from its "
-        "untrained value, then levels off far above the dashed line.",
+    healthy = (
+        "Falls from its untrained value, then levels off far above the dashed line."
+        if is_contrast
+        else "Falls while the error falls, as features turn to what people differ in. No alarm."
     )
+    told = f"Directions that the features of a batch use, at most {ceiling}. {healthy}"
+    return _figure(course, curve, told)
 
 
 def speed_figures(course: RunCourse, recipe: Recipe) -> tuple[RunFigure, ...]:

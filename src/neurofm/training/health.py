@@ -67,10 +67,13 @@ class CollapseAlarm:
     Args:
         config: the limits.
         batch_size: participants; below 8 the rank of a batch is too small to be judged.
+        is_contrast: whether two views of each are compared. The rank of other features is not
+            judged: they need not tell people apart, and may use few directions.
     """
 
-    def __init__(self, config: HealthConfig, batch_size: int) -> None:
-        self._config, self._judges_rank = config, batch_size >= _MIN_BATCH_FOR_RANK
+    def __init__(self, config: HealthConfig, batch_size: int, is_contrast: bool = True) -> None:
+        self._config = config
+        self._judges_rank = is_contrast and batch_size >= _MIN_BATCH_FOR_RANK
         self._recent: deque[Record] = deque(maxlen=config.collapse_window_steps)
         self.is_raised = False
 

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from neurofm.config.objectives import SimCLRConfig
 from neurofm.config.recipe import Recipe
 from neurofm.files import write_bytes
 from neurofm.store.reader import Store
@@ -122,7 +123,9 @@ class Health:
     draw: Draw | None = None
 
     def __post_init__(self) -> None:
-        self._alarm = CollapseAlarm(self.recipe.health, self.recipe.training.batch_size)
+        is_contrast = isinstance(self.recipe.objective, SimCLRConfig)
+        batch_size = self.recipe.training.batch_size
+        self._alarm = CollapseAlarm(self.recipe.health, batch_size, is_contrast)
         self._alarm.recall(read_log(self.folder))
 
     @property
