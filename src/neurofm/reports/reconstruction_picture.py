@@ -125,4 +125,4 @@ def _draw_bar(figure: Figure, height: float) -> None:
     ends = (-_LARGEST_ERROR, 0, _LARGEST_ERROR)
     bar.set_ticks(list(ends), labels=[with_minus(f"{end:g}") for end in ends])
     bar.ax.tick_params(labelsize=7.5, colors=MUTED, labelcolor=INK, length=2, pad=1)
-    figure.text(0.854, 1 - 0.175 / height, _UNIT, ha="right", va="center", fontsize=8, color=MUTED)
+    figure.text(0.85, 1 - 0.175 / height, _UNIT, ha="right", va="center", fontsize=8, color=MUTED)

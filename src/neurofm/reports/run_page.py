@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from neurofm.config.objectives import SimCLRConfig
 from neurofm.config.recipe import Recipe, load_recipe
 from neurofm.errors import RunError
 from neurofm.files import read_json, write_text
+from neurofm.reports.page_pictures import pictures_of
 from neurofm.reports.recipe_text import recipe_to_show
 from neurofm.reports.run_figures import (
     chance_loss,
@@ -79,6 +81,8 @@ def write_run_page(run: Path, page: Path | None = None) -> Path:
         features=feature_figures(course, recipe) if has_steps else (),
         speed=speed_figures(course, recipe) if has_steps else (),
         probes=probe_figures(course),
+        pictures=pictures_of(run),
+        is_contrast=isinstance(recipe.objective, SimCLRConfig),
         software=read_json(software) if software.is_file() else {},
     )
     write_text(page, text)
