@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neurofm.errors import ConfigError, ScanError
-from neurofm.store.model_input import coarsen, to_model_order
+from neurofm.store.model_input import coarsen, from_model_order, to_model_order
 from neurofm.volumes.grids import model_shape, template_grid
 from neurofm.volumes.volume import Volume
 
@@ -98,3 +98,17 @@ def test_scans_off_the_template_grid_are_refused():
     odd = Volume(values, np.diag([5.0, 5.0, 5.0, 1.0]))
     with pytest.raises(ScanError, match="spacing of 5 mm"):
         to_model_order(odd, odd, 6.0)
+
+
+@pytest.mark.parametrize("spacing_mm", [1.0, 3.0])
+def test_a_volume_of_the_model_goes_back_to_its_place_in_the_template(spacing_mm):
+    shape = template_grid(spacing_mm).shape
+    numbers = np.arange(np.prod(shape), dtype=np.float32).reshape(shape) % 65521
+    template = on_grid(numbers, spacing_mm)
+    image, _ = to_model_order(template, on_grid(numbers > 0, spacing_mm), spacing_mm)
+    back = from_model_order(image, spacing_mm)
+    assert back.shape == model_shape(spacing_mm)[::-1]
+    for voxel in ((0, 0, 0), (5, 11, 3), (60, 40, 30)):
+        place = back.affine @ [*voxel, 1]
+        there = np.rint(np.linalg.inv(template.affine) @ place).astype(int)[:3]
+        assert back.array[voxel] == numbers[tuple(there)]

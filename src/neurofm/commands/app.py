@@ -23,6 +23,7 @@ _COMMANDS = {
     "evaluate": ("evaluate:evaluate", "Embed, probe and compare with baselines."),
     "report": ("report:report", "Rebuild tables, figures and the page from saved results."),
     "embed": ("embed:embed", "Turn scans into embeddings."),
+    "reconstruct": ("reconstruct:reconstruct", "See what a masked autoencoder makes of scans."),
     "import-weights": ("import_weights:import_weights", "Read a published checkpoint."),
     "recipe": ("recipe:app", "Show and list recipes."),
     "run": ("run:run", "The whole path of a recipe, from scans to report."),

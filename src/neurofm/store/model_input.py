@@ -47,6 +47,14 @@ def to_model_order(
     return coarsen(intensities, factor), share >= 0.5 - 1e-5
 
 
+def from_model_order(array: npt.NDArray[np.generic], spacing_mm: float) -> Volume:
+    """A volume of the model's box (z, y, x) as (x, y, z), where it lies in the template's space."""
+    affine = template_grid(spacing_mm).affine.copy()
+    starts = [part.start for part in model_box(spacing_mm)]
+    affine[:3, 3] += spacing_mm * np.array(starts)
+    return Volume(np.asfortranarray(array.transpose(2, 1, 0)), affine)
+
+
 def coarsen(array: npt.NDArray[np.float32], factor: float) -> npt.NDArray[np.float32]:
     """Average a volume onto voxels `factor` times as long along every axis, exactly by overlap.
 
