@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ from torch import Tensor
 from neurofm.config.recipe import Recipe, check_recipe
 from neurofm.errors import ConfigError
 from neurofm.files import read_json
+from neurofm.models.encoder import build_encoder
 from neurofm.models.weights import load_encoder, load_weights
 from neurofm.progress import SilentProgress
 from neurofm.store.reader import Store
 from neurofm.training.checkpoints import find_checkpoint
 from neurofm.training.fit import StartingPoint, pretrain, train
+from neurofm.training.manner import Manner
+from neurofm.training.onlookers import Onlookers, ProbeScore
 from neurofm.training.run_log import read_log
 
 _CPU = torch.device("cpu")
@@ -155,6 +159,23 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     ]
     assert logs[0] == logs[1]
     assert ours.card.head == theirs.card.head
+
+
+@_BOTH
+def test_those_who_look_between_epochs_see_a_plain_encoder(
+    labelled_store: Store, tmp_path: Path, kind: str
+) -> None:
+    seen: list[set[str]] = []
+
+    def probe(state: Mapping[str, Tensor]) -> tuple[ProbeScore, ...]:
+        seen.append(set(_of_encoder(state)))
+        return ()
+
+    recipe = _recipe(kind, tuning=_LORA, health={"probe_epochs": 1})
+    how = Manner(onlookers=Onlookers(make_probe=lambda *_: probe))
+    train(recipe, labelled_store, tmp_path / "run", _CPU, how=how)
+    plain = build_encoder(recipe.encoder, spacing_mm=6.0).state_dict()
+    assert seen == [set(plain)] * 3
 
 
 def test_the_log_has_the_rate_of_the_head(labelled_store: Store, tmp_path: Path) -> None:
