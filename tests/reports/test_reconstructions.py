@@ -17,6 +17,7 @@ from PIL import Image
 from neurofm.config.preparation import StoreConfig
 from neurofm.config.recipe import Recipe, check_recipe
 from neurofm.config.show import recipe_as_yaml
+from neurofm.errors import StoreError
 from neurofm.objectives.reconstruction import MaskedError, ReconstructedScan
 from neurofm.reports.page_pictures import pictures_of
 from neurofm.reports.reconstruction_picture import draw_reconstructions, error_words
@@ -50,7 +51,9 @@ def _scan(mean_image: MaskedError | None = None) -> ReconstructedScan:
     made = np.where(hidden, original + np.float32(3), original)
     brain = np.ones_like(hidden)
     guess = MaskedError(1.25, 2.5)
-    return ReconstructedScan(original, brain, hidden, made, MaskedError(9.0, 9.0), guess, mean_image)
+    return ReconstructedScan(
+        original, brain, hidden, made, MaskedError(9.0, 9.0), guess, mean_image
+    )
 
 
 def _colours(png: bytes) -> np.ndarray:
@@ -120,8 +123,7 @@ def test_a_run_always_draws_the_same_three_scans_with_the_same_masks(store: Stor
     assert len(drawn) == 2
     assert drawn[0] == drawn[1]
     assert pictures[0] is not None
-    assert len(set(pictures[0].shown)) == 3
-    assert len(pictures[0].averaged) == 4  # one scan of each participant
+    assert len(pictures[0].rows) == 4  # one scan of each participant
     assert torch.equal(torch.random.get_rng_state(), random)
     assert all(torch.equal(before[name], tensor) for name, tensor in state.items())
     other = build_objective(_recipe(seed=1), 6.0).state_dict()
@@ -132,8 +134,30 @@ def test_only_scans_that_the_run_sees_are_drawn(store: Store) -> None:
     seen = store.index.iloc[2:6]
     picture = run_picture(_recipe(), store, seen, _CPU)
     assert picture is not None
-    assert set(picture.averaged) <= {2, 3, 4, 5}
-    assert set(picture.shown) <= set(picture.averaged)
+    assert len(picture.rows) == 2
+    assert set(picture.rows) <= {2, 3, 4, 5}
+
+
+def test_a_scan_that_cannot_be_read_ends_no_run_for_its_picture(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = _recipe()
+    state = build_objective(recipe, 6.0).state_dict()
+    whole = run_picture(recipe, store, store.index, _CPU)
+    assert whole is not None
+    drawn, read = whole(state, 1), store.image
+
+    def failing(row: int) -> np.ndarray:
+        assert whole is not None
+        if row == whole.rows[0]:
+            raise StoreError("is damaged", "", "a shard")
+        return read(row)
+
+    monkeypatch.setattr(store, "image", failing)
+    partly = run_picture(recipe, store, store.index, _CPU)
+    assert partly is not None
+    size = Image.open(io.BytesIO(drawn)).size
+    assert Image.open(io.BytesIO(partly(state, 1))).size == size  # three others are drawn
 
 
 def test_an_objective_that_hides_nothing_has_no_picture(store: Store) -> None:

@@ -32,8 +32,7 @@ class RunPicture:
     Args:
         recipe: of the run.
         store: open.
-        shown: rows of the store.
-        averaged: rows of the store whose mean is the simple guess.
+        rows: of the store; their mean is the simple guess, the first that can be read are shown.
         device: where to compute.
     """
 
@@ -41,11 +40,10 @@ class RunPicture:
         self,
         recipe: Recipe,
         store: Store,
-        shown: list[int],
-        averaged: list[int],
+        rows: list[int],
         device: torch.device,
     ) -> None:
-        self.shown, self.averaged = shown, averaged
+        self.rows = rows
         self._recipe, self._store, self._device = recipe, store, device
 
     def __call__(self, state: Mapping[str, Tensor], epochs_done: int) -> bytes:
@@ -56,15 +54,18 @@ class RunPicture:
         autoencoder.load_state_dict(dict(state))
         autoencoder.to(self._device).eval()
         scans: list[ReconstructedScan] = []
-        for batch in ScanLoader(self._store).batches([[row] for row in self.shown]):
-            moved = batch.to(self._device)
-            scans += reconstruct_scans(autoencoder, moved, self._mean_image)
+        for batch in ScanLoader(self._store).noted_batches([[row] for row in self.rows]):
+            if len(scans) == _SHOWN_SCANS:
+                break
+            if not batch.bad_scans:
+                moved = batch.to(self._device)
+                scans += reconstruct_scans(autoencoder, moved, self._mean_image)
         title = f"After {epochs_done} of {recipe.training.epochs} epochs"
         if not epochs_done:
             title = "Before the first epoch"
         notes = [
             "Scans that pre-training sees, whole, with masks of their own; the mean image is of "
-            f"{len(self.averaged)} such scans."
+            f"{len(self.rows)} such scans."
         ]
         if autoencoder.config.normalise_patches:
             notes.append(NORMALISED_NOTE)
@@ -72,7 +73,7 @@ class RunPicture:
 
     @cached_property
     def _mean_image(self) -> Float[Tensor, "1 1 depth height width"]:
-        return mean_image(self._store, self.averaged)
+        return mean_image(self._store, self.rows)
 
 
 def run_picture(
@@ -88,5 +89,5 @@ def run_picture(
     """
     if not isinstance(recipe.objective, MAEConfig):
         return None
-    averaged = one_scan_each(frame, ENOUGH_SCANS, recipe.seed).index.tolist()
-    return RunPicture(recipe, store, averaged[:_SHOWN_SCANS], averaged, device)
+    rows = one_scan_each(frame, ENOUGH_SCANS, recipe.seed).index.tolist()
+    return RunPicture(recipe, store, rows, device)
