@@ -142,7 +142,7 @@ def test_too_many_scans_that_one_process_cannot_read_end_all(
 ) -> None:
     """Case P7: what it could not read is in the files of the other, which saved the run."""
     _start(place, started, "unreadable")
-    words = [_last_words(process, 60) for process in started]
+    words = [_last_words(process, 120) for process in started]
     assert [process.returncode for process in started] == [2, 2]
     for line in words:
         assert re.search("^RunError: .*scans could not be used.*pack --verify", line)

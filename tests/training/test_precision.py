@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from neurofm.augment.views import make_views
 from neurofm.config.encoders import ViTConfig
 from neurofm.config.learning import TrainingConfig, ViewsConfig
-from neurofm.config.recipe import Recipe
+from neurofm.config.recipe import Recipe, load_recipe, packaged_recipes
 from neurofm.data.batch import Batch
 from neurofm.models.weights import load_weights
 from neurofm.store.reader import Store
@@ -51,10 +51,22 @@ def _trained(recipe: Recipe, **changes: Any) -> Recipe:
     return recipe.model_copy(update={"training": training})
 
 
-def test_on_a_cpu_auto_is_float32_with_channels_last_and_nothing_to_warn_of() -> None:
+def test_on_a_cpu_auto_is_float32_with_channels_first_and_nothing_to_warn_of() -> None:
     chosen = choose_numerics(TrainingConfig(), _CPU)
-    assert (chosen.precision, chosen.channels_last, chosen.compile) == ("float32", True, False)
+    assert (chosen.precision, chosen.channels_last, chosen.compile) == ("float32", False, False)
     assert chosen.warning == ""
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_auto_is_channels_last() -> None:
+    assert choose_numerics(TrainingConfig(), torch.device("cuda")).channels_last
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in packaged_recipes() if name.startswith(("demo", "phantom", "real"))]
+)
+def test_recipes_for_machines_without_a_gpu_ask_for_channels_last(name: str) -> None:
+    assert choose_numerics(load_recipe(name).training, _CPU).channels_last
 
 
 def test_bf16_asked_for_on_a_cpu_is_allowed_with_a_warning() -> None:
@@ -63,7 +75,7 @@ def test_bf16_asked_for_on_a_cpu_is_allowed_with_a_warning() -> None:
     assert "slower than float32" in chosen.warning
 
 
-@pytest.mark.parametrize(("asked", "channel_stride"), [("auto", 1), (True, 1), (False, 27)])
+@pytest.mark.parametrize(("asked", "channel_stride"), [("auto", 27), (True, 1), (False, 27)])
 def test_layout_follows_the_recipe(recipe: Recipe, asked: Any, channel_stride: int) -> None:
     objective = build_objective(recipe, 6.0)
     chosen = choose_numerics(TrainingConfig(channels_last=asked), _CPU)

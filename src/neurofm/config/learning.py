@@ -152,7 +152,7 @@ class TrainingConfig(Section):
         True, "-", "A GPU may round a float32 convolution's factors to 10 bits (PyTorch's default)."
     )
     channels_last: Literal["auto"] | bool = knob(
-        "auto", "-", "Memory order of the encoder; auto: channels last on CPU and CUDA."
+        "auto", "-", "Memory order of the encoder; auto: channels last on CUDA only."
     )
     compile: bool = knob(
         False, "-", "Encoder through torch.compile: slow first step, other rounding."

@@ -39,14 +39,14 @@ class Numerics:
 
 
 def choose_numerics(training: TrainingConfig, device: torch.device) -> Numerics:
-    """What the recipe's knobs mean on a device; bf16 is only ever chosen by itself on a GPU."""
+    """What the recipe's knobs mean on a device; `auto` changes neither of them on a CPU."""
     has_bf16 = _has_bf16(device)
     precision = training.precision
     if precision == "auto":
         precision = "bf16" if has_bf16 else "float32"
     channels_last = training.channels_last
     if channels_last == "auto":
-        channels_last = device.type in ("cpu", "cuda")
+        channels_last = device.type == "cuda"
     return Numerics(
         precision,
         training.tf32,
