@@ -4,9 +4,10 @@ Usage: python benchmarks/gpu.py [--quick] [--json] [--device cuda:1] [--results 
        python benchmarks/gpu.py --cpu-rehearsal   (the same code on a CPU, at a tiny grid)
 
 At 150x192x192: step time and peak memory in float32 and bf16 and with what saves memory, the
-largest batch that fits, the time of reading, views, forward and backward, the hours of the paper's
-pre-training, and whether the GPU gives the numbers of the CPU. About 8 minutes, 4 with --quick. The
-tables also go to benchmarks/results/gpu-DEVICE.txt; --json prints all of it as the last line.
+largest batch that fits, the time of reading, views, forward and backward, a masked autoencoder's
+step, the hours of the paper's pre-training, and whether the GPU gives the numbers of the CPU. About
+9 minutes, 5 with --quick. The tables also go to benchmarks/results/gpu-DEVICE.txt; --json prints
+all of it as the last line.
 """
 
 from __future__ import annotations
@@ -24,22 +25,21 @@ from pathlib import Path
 import torch
 from bench_store import write_derivatives
 from gpu_checks import Check, all_checks
+from gpu_mae import mae_stage, mask_counts, measure_mae
 from gpu_steps import (
     Option,
     Stage,
     Step,
-    attempt,
     largest_batch,
-    measure_step,
+    measure_option,
+    memory_of,
     now,
-    planned_bytes,
     release_memory,
     time_split,
 )
 
 from neurofm.config.preparation import StoreConfig
 from neurofm.data.loader import ScanLoader
-from neurofm.models.flops import view_flops
 from neurofm.store.packing import pack
 from neurofm.store.reader import open_store
 
@@ -95,7 +95,8 @@ def main() -> int:
     record["checks"] = [asdict(each) | {"verdict": each.verdict} for each in checks]
     record["steps"] = steps = _report_steps(report, stage, deadline, arguments.quick)
     record["largest"] = _report_largest(report, stage, steps, deadline, arguments.quick)
-    record["split"] = _report_split(report, stage)
+    record["split"] = split = _report_split(report, stage)
+    record["mae"] = _report_mae(report, stage, split["read and copy"])
     record["hours"] = _report_hours(report, record)
     _keep(report, arguments, stage)
     if arguments.json:
@@ -120,39 +121,31 @@ def _report_steps(
     heads = ("participants", "s/participant", "TFLOP/s", "peak GiB", "planned GiB")
     report.say(f"  {'':32s}" + "".join(f"{head:>17s}" for head in heads))
     found: dict[str, dict[str, object]] = {}
+    small = 2 if memory_of(stage.device) > 40 * _GIB else 1
     for option in PLAIN + SAVING + (() if quick else FURTHER):
-        row = _option_row(stage, option, deadline)
-        found[option.name] = row
-        texts = [row[head] for head in heads] if "remark" not in row else [row["remark"]]
-        report.say(f"  {option.name:32s}" + "".join(f"{_text(each):>17s}" for each in texts))
+        found[option.name] = measure_option(stage, option, small, deadline)
+        report.say(_row_text(option, found[option.name], heads))
     return found
 
 
-def _option_row(stage: Stage, option: Option, deadline: float) -> dict[str, object]:
-    missing = option.missing_knobs()
-    if missing:
-        return {"remark": f"not in this neurofm: {', '.join(missing)}"}
-    if time.monotonic() > deadline:
-        return {"remark": "out of time"}
-    small = 2 if _memory(stage.device) > 40 * _GIB else 1
-    first = attempt(lambda: measure_step(stage, option, small, stage.repeats))
-    if isinstance(first, str):
-        return {"remark": first}
-    second = attempt(lambda: measure_step(stage, option, 2 * small, stage.repeats))
-    larger = first if isinstance(second, str) else second
-    slope = (larger.peak_bytes - first.peak_bytes) / small / _GIB if larger is not first else None
-    each = larger.seconds / larger.participants
-    recipe = option.recipe(stage, small)
-    flops = 2 * view_flops(recipe.encoder, stage.grid).step
-    return {
-        "participants": larger.participants,
-        "s/participant": each,
-        "TFLOP/s": flops / each / 1e12,
-        "peak GiB": larger.peak_bytes / _GIB,
-        "planned GiB": planned_bytes(stage, recipe, larger.participants) / _GIB,
-        "GiB/participant": slope,
-        "loss": larger.loss,
-    }
+def _report_mae(report: Report, stage: Stage, seconds_to_read: float) -> dict[str, object]:
+    masked, patches = mask_counts(mae_stage(stage))
+    report.say(
+        f"\nOne step of a masked autoencoder, ViT-Tiny, {masked} of {patches} patches masked"
+    )
+    heads = ("participants", "s/participant", "s waiting", "peak GiB", "planned GiB")
+    report.say(f"  {'':32s}" + "".join(f"{head:>17s}" for head in heads))
+    steps: dict[str, object] = {}
+    deadline = time.monotonic() + 60  # a minute of its own
+    for option in (*PLAIN, SAVING[0]):
+        steps[option.name] = row = measure_mae(stage, option, deadline, seconds_to_read)
+        report.say(_row_text(option, row, heads))
+    return {"masked share": masked / patches, "steps": steps}
+
+
+def _row_text(option: Option, row: dict[str, object], heads: tuple[str, ...]) -> str:
+    texts = [row[head] for head in heads] if "remark" not in row else [row["remark"]]
+    return f"  {option.name:32s}" + "".join(f"{_text(each):>17s}" for each in texts)
 
 
 def _report_largest(
@@ -177,7 +170,7 @@ def _guess(stage: Stage, row: dict[str, object]) -> int:
         return 2
     assert isinstance(peak, float)
     assert isinstance(participants, int)
-    room = 0.95 * _memory(stage.device) / _GIB - peak
+    room = 0.95 * memory_of(stage.device) / _GIB - peak
     return max(1, participants + int(room / slope))
 
 
@@ -236,7 +229,7 @@ def _report_hours(report: Report, record: dict[str, object]) -> dict[str, float]
 
 def _stage(arguments: argparse.Namespace) -> Stage:
     if arguments.cpu_rehearsal:
-        tiny = {"widths": [4, 8, 8, 16], "stem_stride": 1}
+        tiny = {"encoder": {"widths": [4, 8, 8, 16], "stem_stride": 1}}
         return Stage(torch.device("cpu"), (25, 32, 32), tiny, most_participants=5, repeats=1)
     device = torch.device(arguments.device)
     return Stage(device, (150, 192, 192), {}, most_participants=512, repeats=3)
@@ -247,15 +240,11 @@ def _device_facts(device: torch.device) -> dict[str, str]:
     if device.type == "cuda":
         facts |= {
             "device": torch.cuda.get_device_name(device),
-            "memory": f"{_memory(device) / _GIB:.1f} GiB",
+            "memory": f"{memory_of(device) / _GIB:.1f} GiB",
             "cuda": str(torch.version.cuda),
             "cudnn": str(torch.backends.cudnn.version()),
         }
     return facts | {"date": f"{datetime.now(UTC):%Y-%m-%d}"}
-
-
-def _memory(device: torch.device) -> int:
-    return torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else 0
 
 
 def _keep(report: Report, arguments: argparse.Namespace, stage: Stage) -> None:
@@ -283,7 +272,7 @@ def _text(value: object) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Measure a GPU with the paper's model.")
-    parser.add_argument("--quick", action="store_true", help="fewer options, about 4 minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer options, about 5 minutes")
     parser.add_argument("--json", action="store_true", help="all results as the last line")
     parser.add_argument("--device", default="cuda", help="cuda or cuda:1")
     parser.add_argument("--cpu-rehearsal", action="store_true", help="a tiny grid on the CPU")

@@ -152,4 +152,5 @@ def _saved(stage: Stage, saving: Saving) -> float:
 
 def _small(stage: Stage) -> Stage:
     grid = min(stage.grid, _SMALL_GRID)
-    return replace(stage, grid=grid, encoder={"widths": [16, 32, 64, 128], "stem_stride": 1})
+    widths = {"widths": [16, 32, 64, 128], "stem_stride": 1}
+    return replace(stage, grid=grid, sections={"encoder": widths})

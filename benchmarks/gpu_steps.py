@@ -13,20 +13,24 @@ import torch
 from torch import Tensor
 
 from neurofm.augment.views import make_views
+from neurofm.config.encoders import ResNetConfig
 from neurofm.config.knobs import Section
 from neurofm.config.learning import TrainingConfig
 from neurofm.config.recipe import Recipe, check_recipe
 from neurofm.data.batch import Batch
 from neurofm.errors import NeurofmError
 from neurofm.models.flops import Grid
-from neurofm.models.footprint import Saving, parameter_count, participant_bytes, view_footprint
+from neurofm.models.footprint import Saving
+from neurofm.training.costs import step_costs
 from neurofm.training.learner import Learner
-from neurofm.training.objective import build_objective
+from neurofm.training.objective import build_objective, views_a_scan
 from neurofm.training.optimisers import build_optimizer
 from neurofm.training.precision import apply_numerics, autocast, choose_numerics
+from neurofm.training.ways import Way
 
-_SECTIONS: dict[str, type[Section]] = {"training": TrainingConfig, "encoder": EncoderConfig}
+_SECTIONS: dict[str, type[Section]] = {"training": TrainingConfig, "encoder": ResNetConfig}
 _MOST_TRIALS = 8
+_GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -36,14 +40,14 @@ class Stage:
     Attributes:
         device: of the measurements.
         grid: voxels of a volume (z, y, x).
-        encoder: knobs of the encoder's size.
+        sections: of the recipe, where they are not the paper's SimCLR.
         most_participants: a larger batch counts as not fitting; for the rehearsal on a CPU.
         repeats: measured steps, after one to warm up.
     """
 
     device: torch.device
     grid: Grid
-    encoder: Mapping[str, object]
+    sections: Mapping[str, Mapping[str, object]]
     most_participants: int
     repeats: int
 
@@ -73,14 +77,14 @@ class Option:
         return [n for n, (section, key) in places.items() if key not in _fields(section)]
 
     def recipe(self, stage: Stage, participants: int) -> Recipe:
-        """The paper's recipe at the stage's size with these knobs."""
+        """The stage's recipe with these knobs."""
         values: dict[str, dict[str, object]] = {
             "training": {"batch_size": max(2, participants)},
-            "encoder": dict(stage.encoder),
+            **{name: dict(section) for name, section in stage.sections.items()},
         }
         for name, value in self.knobs.items():
             section, key = name.split(".")
-            values[section][key] = value
+            values.setdefault(section, {})[key] = value
         return check_recipe({"name": "gpu-benchmark", **values}, where=self.name)
 
 
@@ -156,6 +160,43 @@ def measure_step(stage: Stage, option: Option, participants: int, repeats: int) 
     return Step(participants, statistics.median(seconds[1:] or seconds), peak, loss)
 
 
+def measure_option(stage: Stage, option: Option, small: int, deadline: float) -> dict[str, object]:
+    """Time and memory of an option from two small batches, or a remark why there is none.
+
+    Args:
+        stage: where.
+        option: how.
+        small: participants of the first batch; the second has twice as many.
+        deadline: of `time.monotonic()`.
+    """
+    missing = option.missing_knobs()
+    if missing:
+        return {"remark": f"not in this neurofm: {', '.join(missing)}"}
+    if time.monotonic() > deadline:
+        return {"remark": "out of time"}
+    first = attempt(lambda: measure_step(stage, option, small, stage.repeats))
+    if isinstance(first, str):
+        return {"remark": first}
+    second = attempt(lambda: measure_step(stage, option, 2 * small, stage.repeats))
+    larger = first if isinstance(second, str) else second
+    slope = (larger.peak_bytes - first.peak_bytes) / small / _GIB if larger is not first else None
+    each = larger.seconds / larger.participants
+    recipe = option.recipe(stage, small)
+    way = _way(stage, recipe)
+    costs = step_costs(recipe, way, stage.grid)
+    planned = costs.activation_bytes(larger.participants)
+    planned += (18 if way.precision == "bf16" else 16) * costs.weights
+    return {
+        "participants": larger.participants,
+        "s/participant": each,
+        "TFLOP/s": costs.views * costs.view.flops / each / 1e12,
+        "peak GiB": larger.peak_bytes / _GIB,
+        "planned GiB": planned / _GIB,  # as `neurofm plan`, without its allowance for libraries
+        "GiB/participant": slope,
+        "loss": larger.loss,
+    }
+
+
 def largest_batch(
     stage: Stage, option: Option, guess: int, deadline: float
 ) -> tuple[Step | None, str]:
@@ -189,7 +230,7 @@ def largest_batch(
 
 
 def time_split(stage: Stage, option: Option, participants: int) -> dict[str, float]:
-    """Seconds of the parts of a step: its two views, forward, backward, optimiser."""
+    """Seconds of the parts of a step: its views, forward, backward, optimiser."""
     learner, batch = build_learner(stage, option, participants), phantom_batch(stage, participants)
     recipe = option.recipe(stage, participants)
     numerics = choose_numerics(recipe.training, stage.device)
@@ -197,7 +238,7 @@ def time_split(stage: Stage, option: Option, participants: int) -> dict[str, flo
     for _ in range(stage.repeats + 1):
         learner.optimizer.zero_grad(set_to_none=True)
         marks = [now(stage.device)]
-        for view in (0, 1):
+        for view in range(views_a_scan(recipe)):
             make_views(batch, recipe.views, recipe.seed, view, stage.spacing_mm)
         marks.append(now(stage.device))
         with autocast(numerics, stage.device):
@@ -214,15 +255,11 @@ def time_split(stage: Stage, option: Option, participants: int) -> dict[str, flo
     return {name: statistics.median(each[name] for each in rounds[1:]) for name in rounds[0]}
 
 
-def planned_bytes(stage: Stage, recipe: Recipe, participants: int) -> int:
-    """What the arithmetic of `neurofm plan` says, without its allowance for libraries."""
+def _way(stage: Stage, recipe: Recipe) -> Way:
     training = recipe.training
     saving = Saving(stem=training.stream_stem, blocks=training.checkpoint_blocks)
     precision = choose_numerics(training, stage.device).precision
-    network = view_footprint(recipe.encoder, stage.grid, precision, saving)
-    weights = parameter_count(recipe.encoder, recipe.objective.projection_size)
-    volumes = participants * participant_bytes(stage.grid)
-    return network.step(participants) + volumes + (18 if precision == "bf16" else 16) * weights
+    return Way(recipe.name, (), precision, saving)
 
 
 def now(device: torch.device) -> float:
@@ -230,6 +267,11 @@ def now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
+
+
+def memory_of(device: torch.device) -> int:
+    """Bytes of the whole device; 0 on a CPU."""
+    return torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else 0
 
 
 def release_memory(device: torch.device) -> None:

@@ -38,6 +38,10 @@ def test_a_rehearsal_on_a_cpu_measures_everything_and_finds_no_difference(tmp_pa
     parts = {"read and copy", "augment", "forward", "backward", "optimiser"}
     assert record["split"].keys() == parts
     assert record["hours"].keys() == record["steps"].keys()
+    masked = record["mae"]
+    assert masked["masked share"] == 0.75
+    assert masked["steps"].keys() == {"float32", "bf16", "bf16, checkpointed blocks"}
+    assert all(row["s waiting"] >= 0 < row["s/participant"] for row in masked["steps"].values())
     assert (tmp_path / "gpu-cpu-rehearsal.txt").read_text().strip() in output
 
 
