@@ -7,7 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from neurofm.commands.console import BarProgress, end_at_once, out, say_at_once
+from neurofm.commands.console import BarProgress
+from neurofm.commands.training_run import finish, manner
 
 
 def pretrain(
@@ -17,8 +18,8 @@ def pretrain(
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     device: str = "auto",
     keep: int = 2,
-    timeout_seconds: float = 600,
-    join_seconds: float = 25,
+    timeout_seconds: float = 600.0,
+    join_seconds: float = 25.0,
 ) -> int:
     """Pre-train an encoder on a store; the same command continues an interrupted run.
 
@@ -42,19 +43,11 @@ def pretrain(
         How long processes look for each other.
     """
     from neurofm.config.recipe import load_recipe
-    from neurofm.reports.onlookers import ONLOOKERS
     from neurofm.store.reader import open_store
-    from neurofm.training import fit, stopping
     from neurofm.training.device import choose_device
+    from neurofm.training.fit import pretrain as carry_out
 
-    how = fit.Manner(keep, timeout_seconds, join_seconds, say_at_once, end_at_once, ONLOOKERS)
     chosen, place = load_recipe(recipe, overrides), choose_device(device)
-    try:
-        done = fit.pretrain(chosen, open_store(store), output, place, BarProgress(), how=how)
-    except stopping.RunStoppedError as stopped:
-        say_at_once(str(stopped))
-        return stopped.exit_status
-    if not out.quiet:
-        say_at_once(*done.notes)
-    out.print(f"Weights: {output / 'weights.safetensors'}", markup=False, soft_wrap=True)
-    return 0
+    how = manner(keep, timeout_seconds, join_seconds)
+    packed = open_store(store)
+    return finish(lambda: carry_out(chosen, packed, output, place, BarProgress(), how=how), output)
