@@ -16,6 +16,7 @@ from neurofm.config.objectives import MAEConfig
 from neurofm.config.recipe import Recipe, load_recipe
 from neurofm.data.batch import Batch
 from neurofm.models.encoder import build_encoder
+from neurofm.models.flops import Grid
 from neurofm.models.footprint import Footprint, Precision, Saving, participant_bytes
 from neurofm.models.vit_flops import mae_pass, vit_pass
 from neurofm.models.vit_footprint import transformer_footprint
@@ -54,10 +55,10 @@ def _autocast(precision: Precision) -> AbstractContextManager[object]:
     return nullcontext() if precision == "float32" else torch.autocast("cpu", torch.bfloat16)
 
 
-def _batch(rows: int) -> Batch:
-    masks = torch.ones(rows, 1, *_GRID, dtype=torch.bool)
+def _batch(rows: int, grid: Grid = _GRID) -> Batch:
+    masks = torch.ones(rows, 1, *grid, dtype=torch.bool)
     items = tuple(f"phantom/{row}" for row in range(rows))
-    return Batch(torch.randn(rows, 1, *_GRID), masks, tuple(range(rows)), items, 0)
+    return Batch(torch.randn(rows, 1, *grid), masks, tuple(range(rows)), items, 0)
 
 
 def _kept(model: nn.Module, forward: Callable[[], Tensor], precision: Precision) -> int:
@@ -92,6 +93,21 @@ def test_a_participant_of_a_masked_autoencoder_keeps_what_autograd_keeps(
     kept = [_kept(model, lambda b=batch: model(b).total, precision) for batch in batches]
     expected = _expected(recipe, precision, is_frugal=is_frugal)
     assert expected.kept == pytest.approx(_each(kept, rows), rel=0.02)
+
+
+@pytest.mark.slow
+def test_a_participant_of_the_papers_tiny_masked_autoencoder_keeps_287_megabytes() -> None:
+    grid, rows = (150, 192, 192), (1, 2)
+    recipe = load_recipe("mae-paper-tiny")
+    model = build_objective(recipe, 1.0)
+    batches = [_batch(count, grid) for count in rows]
+    kept = [_kept(model, lambda b=batch: model(b).total, "float32") for batch in batches]
+    assert isinstance(recipe.encoder, ViTConfig)
+    assert isinstance(recipe.objective, MAEConfig)
+    passed = mae_pass(recipe.encoder, recipe.objective, grid, 648)
+    expected = transformer_footprint(passed, "float32", Saving()).kept
+    assert expected == pytest.approx(_each(kept, rows), rel=0.02)
+    assert round(expected / 1e6) == 287
 
 
 @_EVERY_WAY
