@@ -80,9 +80,9 @@ def pretrain(
     Raises:
         ConfigError: the store's spacing is not the recipe's, or a patch does not divide volumes.
         RunError: the folder is another run's, there are too few participants, no checkpoint is
-            whole, several steps in a row gave no finite loss, the features have collapsed and
-            `health.stop_on_collapse` says so, the memory or the disk is full, or
-            another process was lost.
+            whole, several steps in a row gave no finite loss, too many scans could not be used,
+            the features have collapsed and `health.stop_on_collapse` says so, the memory or the
+            disk is full, or another process was lost.
         RunStoppedError: SIGTERM, SIGUSR1 or Ctrl-C came; call again to go on.
     """
     if isinstance(recipe.objective, SupervisedConfig):
