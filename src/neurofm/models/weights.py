@@ -15,6 +15,7 @@ from neurofm.errors import WeightsError
 from neurofm.files import atomic_path, sha256_of
 from neurofm.models.card import Card, read_card, write_card
 from neurofm.models.encoder import build_encoder
+from neurofm.models.head import build_head
 from neurofm.models.overlap import hash_participants, overlap
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "LoadedWeights",
     "hash_participants",
     "load_encoder",
+    "load_head",
     "load_weights",
     "overlap",
     "refuse_other_names",
@@ -110,6 +112,30 @@ def load_encoder(folder: Path | str) -> nn.Module:
     refuse_other_names(encoder, state, Path(folder))
     encoder.load_state_dict(state)
     return encoder.eval().requires_grad_(False)
+
+
+def load_head(folder: Path) -> nn.Linear:
+    """The head of a supervised run, frozen: from the encoder's features to outputs.
+
+    What the outputs say is told by `models.head.predictions` with the card's head.
+
+    Raises:
+        WeightsError: the weights cannot be loaded, or hold no head.
+    """
+    loaded = load_weights(folder)
+    card = loaded.card
+    if card.head is None:
+        raise WeightsError("have no head", "make some with: neurofm train", folder)
+    head = build_head(card.features, card.head.outputs)
+    prefix = "head."
+    state = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in loaded.state.items()
+        if name.startswith(prefix)
+    }
+    refuse_other_names(head, state, folder)
+    head.load_state_dict(state)
+    return head.eval().requires_grad_(False)
 
 
 def refuse_other_names(module: nn.Module, state: Mapping[str, Tensor], where: Path) -> None:
