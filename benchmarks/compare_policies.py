@@ -24,6 +24,7 @@ from neurofm.cohorts.splits import assign_splits
 from neurofm.commands.console import BarProgress
 from neurofm.config.recipe import Recipe, load_recipe
 from neurofm.evaluation.baselines import PRETRAINED, RANDOM, Model
+from neurofm.evaluation.given import Given
 from neurofm.evaluation.opening import open_evaluation
 from neurofm.evaluation.probing import probe_tasks
 from neurofm.evaluation.results import tabulate
@@ -61,11 +62,15 @@ def main() -> None:
             pretrain(
                 own, store, run, choose_device("auto"), progress, how=Manner(onlookers=ONLOOKERS)
             )
-            opened = open_evaluation(own, store, run, False, False)
-            features.append(embed_store(opened.encoder, store, opened.rows, "cpu", progress))
+            opened = open_evaluation(own, store, [Given(run)], False, False)
+            features.append(
+                embed_store(opened.runs[0].encoder(), store, opened.rows, "cpu", progress)
+            )
         models.append(Model(policy, tuple(features)))
     random = tuple(
-        embed_store(opened.random_encoder(seed), store, opened.rows, "cpu", progress)
+        embed_store(
+            opened.runs[0].random_encoder(recipe.seed, seed), store, opened.rows, "cpu", progress
+        )
         for seed in range(arguments.seeds)
     )
     models.append(Model(RANDOM, random))

@@ -32,7 +32,7 @@ def test_evaluate_and_report_go_from_a_store_and_weights_to_a_page(
         str(tmp_path / "tiny.yaml"),
         *(f"evaluation.{override}" for override in overrides),
         store=tmp_path / "store",
-        weights=tmp_path / "weights",
+        weights=[str(tmp_path / "weights")],
         output=tmp_path / "evaluation",
     )
     printed = capsys.readouterr()

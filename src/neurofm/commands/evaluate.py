@@ -15,12 +15,12 @@ def evaluate(
     recipe: str,
     *overrides: str,
     store: Path,
-    weights: Path,
+    weights: Annotated[list[str], Parameter(negative="")],
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     allow_pretrain_overlap: Annotated[bool, Parameter(negative="")] = False,
     allow_other_preprocessing: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Find out what a linear probe reads from the frozen embeddings of a store's held-out scans.
+    """Find out what linear probes and trained heads predict of a store's held-out people.
 
     Parameters
     ----------
@@ -31,7 +31,8 @@ def evaluate(
     store
         Packed scans (neurofm pack).
     weights
-        A pre-training run, or a folder of neurofm import-weights.
+        A run, or a folder of neurofm import-weights. Several, each as NAME=FOLDER, are compared
+        with the first; those of one name are repeats of one model.
     output
         Folder for embeddings, predictions and results.
     allow_pretrain_overlap
@@ -40,11 +41,12 @@ def evaluate(
         Go on with scans preprocessed otherwise than the weights', and say so in the results.
     """
     from neurofm.commands.result_tables import print_results
+    from neurofm.evaluation.given import parse_given
     from neurofm.evaluation.protocol import evaluate as run_protocol
     from neurofm.store.reader import open_store
 
     run_protocol(
-        load_recipe(recipe, overrides), open_store(store), weights, output,
+        load_recipe(recipe, overrides), open_store(store), list(map(parse_given, weights)), output,
         allow_overlap=allow_pretrain_overlap,
         allow_other_contract=allow_other_preprocessing, progress=BarProgress(),
     )  # fmt: skip

@@ -183,10 +183,13 @@ class TrainingConfig(Section):
 
 
 class EvaluationConfig(Section):
-    """The linear probe on frozen features, cross-validated by participant."""
+    """The linear probe on frozen features: cross-validated by participant, or on a test part."""
 
     targets: tuple[str, ...] = knob(
         ("age_years", "sex"), "-", "Index columns to predict: numbers by regression, else classes."
+    )
+    parts: Literal["folds", "task"] = knob(
+        "folds", "-", "Who is predicted: all by folds, or the task's test part (paper)."
     )
     folds: int = knob(5, "folds", "Participant-level cross-validation.", ge=2)
     seeds: int = knob(5, "seeds", "Repeats with other folds and other random encoders.", ge=1)

@@ -12,10 +12,15 @@ from neurofm.data.targets import SITE_TASK, site_labels
 
 PRETRAINED = "pre-trained encoder"
 RANDOM = "random-weight encoder"
+AS_TRAINED = "as trained"
+PROBED = "probe of its encoder"
 CONSTANT = "mean or majority"
 AGE_SEX = "age + sex"
 SITE = "site only"
 VOLUMES = "brain volumes"
+
+# Rows that weights must not be named like.
+BASELINES = (RANDOM, CONSTANT, AGE_SEX, SITE, VOLUMES, "age only", "sex only")
 
 _VOLUME_COLUMNS = ("csf_ml", "gm_ml", "wm_ml", "brain_ml")
 

@@ -1,4 +1,4 @@
-"""The linear probe: cross-validated by participant, its strength chosen inside the training part.
+"""The linear probe: cross-validated by participant, or fitted once and tried on a test part.
 
 Nothing of a test fold touches the model that predicts it: standardisation, the choice of the
 penalty (again by folds of participants) and the fit all see the training part only.
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from neurofm.cohorts.task_roles import TEST, TRAIN, VALIDATION
 from neurofm.data.targets import Target, task_strata
 from neurofm.evaluation.folds import (
     held_in,
@@ -19,6 +20,7 @@ from neurofm.evaluation.folds import (
 )
 from neurofm.evaluation.linear import Rows, Sample, fit_scaling, logistic_path, ridge_path
 from neurofm.evaluation.metrics import Outcome
+from neurofm.evaluation.parts import PartedTask
 from neurofm.seeds import random_stream
 
 # Per scan, see linear.py; standardised features have a mean variance of 1.
@@ -55,13 +57,7 @@ def cross_validate(features: Rows, target: Target, folds: int, seed: int, repeat
         seed: the recipe's seed.
         repeat: which repeat; with `seed` it decides the folds, the same for every model.
     """
-    whole = _Part(
-        np.asarray(features, dtype=np.float64),
-        target.values,
-        target.participants,
-        task_strata(target),
-        len(target.classes),
-    )
+    whole = _whole(features, target)
     fold_of = participant_folds(
         whole.participants, whole.strata, folds, random_stream("folds", seed, repeat)
     )
@@ -74,10 +70,59 @@ def cross_validate(features: Rows, target: Target, folds: int, seed: int, repeat
         predicted = _fit_predict(train, test, _choose_penalty(train, stream))
         if whole.num_classes:
             probabilities[~inside] = predicted
-            prediction[~inside] = _decide(predicted, train)
+            prediction[~inside] = decide(predicted, _class_shares(train))
         else:
             prediction[~inside] = predicted
     return Outcome(target.values, prediction, probabilities, fold_of)
+
+
+def predict_test_part(features: Rows, task: PartedTask) -> Outcome:
+    """Predict the test part by a probe of the training part, as strong as suits validation best.
+
+    The validation part only chooses the penalty, as it only chooses the epoch of a network that
+    is trained; the test part meets the one fitted model and is predicted once.
+
+    Args:
+        features: a row for each scan of the task's target, as in `cross_validate`.
+        task: target and parts.
+
+    Returns:
+        the scans of the test part, all in fold 0.
+    """
+    whole, test = _whole(features, task.target), task.part(TEST)
+    train, validation = whole.take(task.part(TRAIN)), whole.take(task.part(VALIDATION))
+    loss = np.zeros(len(PENALTIES))
+    if whole.features.shape[1]:
+        tried = _path(train, validation.features, PENALTIES)
+        weights = participant_weights(validation.participants)
+        loss = _losses(tried, validation.values, whole.num_classes) @ weights
+    predicted = _fit_predict(train, whole.features[test], _strongest_of_best(loss))
+    values, folds = whole.values[test], np.zeros(int(test.sum()), np.int64)
+    if whole.num_classes:
+        return Outcome(values, decide(predicted, _class_shares(train)), predicted, folds)
+    return Outcome(values, predicted, np.zeros((len(values), 0)), folds)
+
+
+def decide(
+    probabilities: Float[np.ndarray, "scans classes"], shares: Float[np.ndarray, " classes"]
+) -> Float[np.ndarray, " scans"]:
+    """The class each scan favours most over that class's share of what the model has learnt from.
+
+    A model that adds nothing to the class sizes decides for the largest class.
+    """
+    lift = probabilities / shares
+    flat = np.ptp(lift, axis=1) < 1e-9
+    return np.where(flat, shares.argmax(), lift.argmax(axis=1)).astype(np.float64)
+
+
+def _whole(features: Rows, target: Target) -> _Part:
+    return _Part(
+        np.asarray(features, dtype=np.float64),
+        target.values,
+        target.participants,
+        task_strata(target),
+        len(target.classes),
+    )
 
 
 def _choose_penalty(train: _Part, stream: np.random.Generator) -> float:
@@ -93,6 +138,10 @@ def _choose_penalty(train: _Part, stream: np.random.Generator) -> float:
             continue
         predicted = _path(train.take(inside), train.features[~inside], PENALTIES)
         loss += _losses(predicted, train.values[~inside], train.num_classes) @ weights[~inside]
+    return _strongest_of_best(loss)
+
+
+def _strongest_of_best(loss: Float[np.ndarray, " penalties"]) -> float:
     best = np.flatnonzero(loss <= loss.min() * (1 + 1e-12))
     return PENALTIES[int(best[-1])]
 
@@ -118,13 +167,7 @@ def _losses(predicted: np.ndarray, values: np.ndarray, num_classes: int) -> np.n
     return np.asarray(-np.log(np.clip(of_truth, 1e-6, 1.0)))
 
 
-def _decide(probabilities: np.ndarray, train: _Part) -> np.ndarray:
-    """The class each scan favours most over that class's share of the training part.
-
-    A model that adds nothing to the class sizes decides for the largest class.
-    """
+def _class_shares(train: _Part) -> Float[np.ndarray, " classes"]:
     weights = participant_weights(train.participants)
-    prior = np.bincount(train.values.astype(int), weights, train.num_classes) / weights.sum()
-    lift = probabilities / prior
-    flat = np.ptp(lift, axis=1) < 1e-9
-    return np.where(flat, prior.argmax(), lift.argmax(axis=1)).astype(np.float64)
+    counts = np.bincount(train.values.astype(int), weights, train.num_classes)
+    return np.asarray(counts / weights.sum())

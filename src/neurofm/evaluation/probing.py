@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -49,12 +50,13 @@ def probe_tasks(
             "name other index columns: evaluation.targets=[...]",
         )
     tables = []
-    progress.start("Probing", len(work) * config.seeds, "probes")
-    for target, model in work:
-        for repeat in range(config.seeds):
+    repeats = [_repeats(model, config) for _, model in work]
+    progress.start("Probing", sum(repeats), "probes")
+    for (target, model), count in zip(work, repeats, strict=True):
+        for repeat in range(count):
             features = model.features(repeat)[target.rows]
             outcome = cross_validate(features, target, config.folds, seed, repeat)
-            tables.append(_predictions(frame, target, model.name, repeat, outcome))
+            tables.append(predictions_table(frame, target, model.name, repeat, outcome))
             progress.advance(note=f"{target.task}: {model.name}")
     progress.finish()
     return pd.concat(tables, ignore_index=True), tuple(
@@ -79,6 +81,11 @@ def why_not_evaluated(target: Target, folds: int) -> str:
     return ""
 
 
+def _repeats(model: Model, config: EvaluationConfig) -> int:
+    """As many as asked for, or a few more, so that each of a model's encoders counts alike."""
+    return math.ceil(config.seeds / len(model.repeats)) * len(model.repeats)
+
+
 def _task_record(target: Target, folds: int) -> TaskRecord:
     unusable = why_not_evaluated(target, folds)
     return TaskRecord(
@@ -92,9 +99,10 @@ def _task_record(target: Target, folds: int) -> TaskRecord:
     )
 
 
-def _predictions(
+def predictions_table(
     frame: pd.DataFrame, target: Target, model: str, repeat: int, outcome: Outcome
 ) -> pd.DataFrame:
+    """Rows of `predictions.parquet`: one repeat of one model, the target's scans in order."""
     return pd.DataFrame(
         {
             "participant": list(target.keys),

@@ -1,15 +1,18 @@
-"""The protocol: tasks x models x repeats on frozen features, from a store to saved results."""
+"""The protocol: tasks x models x repeats, from a store and weights to saved results."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from neurofm.config.recipe import Recipe
 from neurofm.errors import RunError
-from neurofm.evaluation.baselines import PRETRAINED, RANDOM, Model
+from neurofm.evaluation.contenders import read_images
+from neurofm.evaluation.given import Given
 from neurofm.evaluation.opening import Opened, open_evaluation
 from neurofm.evaluation.probing import probe_tasks
 from neurofm.evaluation.record import (
@@ -20,12 +23,14 @@ from neurofm.evaluation.record import (
     RESULTS,
     EvaluationRecord,
     TaskRecord,
+    WeightsRecord,
     read_record,
     write_record,
 )
 from neurofm.evaluation.results import Tables, tabulate
+from neurofm.evaluation.testing import probe_test_parts
 from neurofm.files import atomic_path, only_writer, sweep_unfinished
-from neurofm.models.embeddings import embed_store, write_embeddings
+from neurofm.models.embeddings import write_embeddings
 from neurofm.progress import Progress, SilentProgress
 from neurofm.store.reader import Store
 from neurofm.training.device import choose_device
@@ -35,14 +40,17 @@ from neurofm.versions import software_record
 def evaluate(
     recipe: Recipe,
     store: Store,
-    weights: Path,
+    weights: Path | Sequence[Given],
     folder: Path,
     *,
     allow_overlap: bool = False,
     allow_other_contract: bool = False,
     progress: Progress | None = None,
 ) -> EvaluationRecord:
-    """Embed a store's held-out scans and find out what a linear probe reads from them.
+    """Find out what encoders, and networks trained on labels, tell of a store's held-out people.
+
+    A linear probe reads the frozen features, by folds or on the test part of each task. Weights
+    with a head always predict the test part, by their head and by a probe of their encoder.
 
     Writes `embeddings.parquet`, `predictions.parquet`, `results.parquet`, `comparisons.parquet`
     and, last, `evaluation.json`. A folder that already holds this very evaluation is left as it
@@ -50,8 +58,10 @@ def evaluate(
 
     Args:
         recipe: targets, folds, repeats and the seed.
-        store: the packed scans; the rows whose split is "held-out" or "test", or else all.
-        weights: run folder or weights folder.
+        store: the packed scans; the rows whose split is "held-out" or "test", or else all; the
+            parts of each task, where these are asked for.
+        weights: a run folder or weights folder, or several with their names; models are compared
+            with the first.
         folder: receives the results.
         allow_overlap: go on where participants were seen in pre-training, and say so.
         allow_other_contract: go on where store and weights were preprocessed differently, and say
@@ -59,11 +69,13 @@ def evaluate(
         progress: shown the course of encoding and probing.
 
     Raises:
+        ConfigError: names of weights do not go together, or their parts are not the recipe's.
         ContractError: store and weights were preprocessed differently.
-        LeakageError: evaluated participants were seen in pre-training.
+        LeakageError: evaluated participants were seen in training.
         RunError: nothing to evaluate, or the folder holds another evaluation.
     """
-    opened = open_evaluation(recipe, store, weights, allow_overlap, allow_other_contract)
+    given = (Given(weights),) if isinstance(weights, Path) else weights
+    opened = open_evaluation(recipe, store, given, allow_overlap, allow_other_contract)
     with only_writer(folder):
         sweep_unfinished(folder)
         if (folder / RECORD).is_file():
@@ -73,29 +85,32 @@ def evaluate(
 
 def _evaluate(opened: Opened, store: Store, folder: Path, progress: Progress) -> EvaluationRecord:
     recipe, frame = opened.recipe, opened.frame
-    device = choose_device()
-    features = embed_store(opened.encoder, store, opened.rows, device, progress)
-    write_embeddings(folder / EMBEDDINGS, frame, features, opened.model, opened.contract)
-    random = tuple(
-        embed_store(opened.random_encoder(repeat), store, opened.rows, device, progress)
-        for repeat in range(recipe.evaluation.seeds)
-    )
-    encoders = [Model(PRETRAINED, (features,)), Model(RANDOM, random)]
+    read = read_images(opened, store, choose_device(), progress)
+    shown, (first, *_) = opened.judged[0], opened.runs
+    write_embeddings(
+        folder / EMBEDDINGS, frame.iloc[shown], read.features[0][shown], first.card.weights_sha256,
+        opened.contract,
+    )  # fmt: skip
     # Small problems: several threads only wait for each other, for minutes on a busy machine.
     with threadpool_limits(1):
-        predictions, tasks = probe_tasks(frame, encoders, recipe.evaluation, recipe.seed, progress)
-    tables = tabulate(predictions, tasks, recipe.evaluation, recipe.seed)
+        if opened.which == "test":
+            predictions, tasks = probe_test_parts(frame, opened.tasks, read.of_task, progress)
+        else:
+            predictions, tasks = probe_tasks(
+                frame, read.of_all(), recipe.evaluation, recipe.seed, progress
+            )
+    tables = tabulate(predictions, tasks, recipe.evaluation, recipe.seed, first.model)
     _write_table(predictions, folder / PREDICTIONS)
     _write_table(tables.results, folder / RESULTS)
     _write_table(tables.comparisons, folder / COMPARISONS)
-    record = _record(opened, store, tasks, tables, features.shape[1])
+    record = _record(opened, store, tasks, tables, read.features[0].shape[1])
     write_record(folder, record)
     return record
 
 
 def _same_evaluation(folder: Path, opened: Opened) -> EvaluationRecord:
     record = read_record(folder)
-    if not record.is_of(opened.recipe, opened.model, opened.data):
+    if not record.is_of(opened.recipe, opened.weights, opened.data):
         raise RunError(
             "holds the evaluation of other weights, scans or settings", "choose another -o", folder
         )
@@ -105,13 +120,15 @@ def _same_evaluation(folder: Path, opened: Opened) -> EvaluationRecord:
 def _record(
     opened: Opened, store: Store, tasks: tuple[TaskRecord, ...], tables: Tables, features: int
 ) -> EvaluationRecord:
-    frame = opened.frame
+    frame = opened.frame.iloc[np.unique(np.concatenate(opened.judged))]
     people = frame.drop_duplicates(["cohort", "participant_id"])
+    first = opened.runs[0].card
+    known = [seen for seen in opened.overlap if seen is not None]
     return EvaluationRecord(
         recipe=opened.recipe,
         recipe_fingerprint=opened.recipe.fingerprint(),
-        weights_sha256=opened.model,
-        weights_recipe_fingerprint=opened.card.recipe_fingerprint,
+        weights_sha256=first.weights_sha256,
+        weights_recipe_fingerprint=first.recipe_fingerprint,
         contract_fingerprint=opened.contract,
         data_fingerprint=opened.data,
         spacing_mm=store.spacing_mm,
@@ -120,10 +137,26 @@ def _record(
         scans=len(frame),
         participants=len(people),
         participants_by_cohort={str(k): int(n) for k, n in people["cohort"].value_counts().items()},
-        pretrain_overlap=opened.overlap,
+        pretrain_overlap=max(known) if len(known) == len(opened.runs) else None,
         tasks=tasks,
         warnings=opened.warnings + tables.warnings,
         software=software_record(),
+        weights=_weights(opened),
+    )
+
+
+def _weights(opened: Opened) -> tuple[WeightsRecord, ...]:
+    return tuple(
+        WeightsRecord(
+            model=run.model,
+            weights_sha256=run.card.weights_sha256,
+            recipe_fingerprint=run.card.recipe_fingerprint,
+            encoder=run.card.encoder.kind,
+            features=run.card.features,
+            target=run.target,
+            overlap=overlap,
+        )
+        for run, overlap in zip(opened.runs, opened.overlap, strict=True)
     )
 
 

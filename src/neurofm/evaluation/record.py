@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from neurofm.config.recipe import Recipe
 from neurofm.data.targets import Kind
 from neurofm.errors import RunError
+from neurofm.evaluation.baselines import PRETRAINED
 from neurofm.files import read_json, write_json
 
 RECORD = "evaluation.json"
@@ -24,7 +25,10 @@ class _Fact(BaseModel):
 
 
 class TaskRecord(_Fact):
-    """One task: what was predicted, for how many, who was left out."""
+    """One task: what was predicted, for how many, who was left out.
+
+    With parts, `scans`, `participants` and `positives` are those of the test part.
+    """
 
     task: str
     kind: Kind
@@ -33,6 +37,20 @@ class TaskRecord(_Fact):
     participants: int
     positives: int | None
     notes: tuple[str, ...]
+    train_participants: int = 0
+    validation_participants: int = 0
+
+
+class WeightsRecord(_Fact):
+    """One set of weights: the row of the table it belongs to, what it is, whom it has seen."""
+
+    model: str
+    weights_sha256: str
+    recipe_fingerprint: str | None
+    encoder: str
+    features: int
+    target: str | None
+    overlap: int | None
 
 
 class EvaluationRecord(_Fact):
@@ -47,7 +65,7 @@ class EvaluationRecord(_Fact):
     data_fingerprint: str
     spacing_mm: float
     features: int
-    rows: Literal["held-out", "all"]
+    rows: Literal["held-out", "all", "test"]
     scans: int
     participants: int
     participants_by_cohort: dict[str, int]
@@ -55,13 +73,28 @@ class EvaluationRecord(_Fact):
     tasks: tuple[TaskRecord, ...]
     warnings: tuple[str, ...]
     software: dict[str, str]
+    weights: tuple[WeightsRecord, ...] = ()
 
-    def is_of(self, recipe: Recipe, weights_sha256: str, data_fingerprint: str) -> bool:
-        """Whether these weights, scans and settings would give the same numbers again."""
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the given models; all others are compared with the first."""
+        return tuple(dict.fromkeys(each.model for each in self.weights)) or (PRETRAINED,)
+
+    def is_of(
+        self, recipe: Recipe, weights: tuple[tuple[str, str], ...], data_fingerprint: str
+    ) -> bool:
+        """Whether these weights, scans and settings would give the same numbers again.
+
+        Args:
+            recipe: of the new evaluation.
+            weights: model and SHA-256 of each set of weights.
+            data_fingerprint: of the scans, their labels and parts.
+        """
+        own = tuple((each.model, each.weights_sha256) for each in self.weights)
         return (
             self.recipe.evaluation == recipe.evaluation
             and self.recipe.seed == recipe.seed
-            and self.weights_sha256 == weights_sha256
+            and (own or ((PRETRAINED, self.weights_sha256),)) == weights
             and self.data_fingerprint == data_fingerprint
         )
 

@@ -32,7 +32,7 @@ class Tables:
 
     Attributes:
         results: a row for each task, model and metric.
-        comparisons: the pre-trained encoder against each other model by the headline metric.
+        comparisons: one model against each other by the headline metric.
         warnings: what a reader must know before the numbers, in plain words.
     """
 
@@ -55,15 +55,20 @@ class _Scored:
 
 
 def tabulate(
-    predictions: pd.DataFrame, tasks: Sequence[TaskRecord], config: EvaluationConfig, seed: int
+    predictions: pd.DataFrame,
+    tasks: Sequence[TaskRecord],
+    config: EvaluationConfig,
+    seed: int,
+    ours: str = PRETRAINED,
 ) -> Tables:
-    """Results, comparisons and warnings of saved out-of-fold predictions.
+    """Results, comparisons and warnings of saved predictions.
 
     Args:
         predictions: the table of `predictions.parquet`.
         tasks: the tasks in it.
         config: resamples and confidence.
         seed: the recipe's seed; with the task it decides the resamples, the same for all models.
+        ours: the model that the others are compared with.
     """
     results: list[dict[str, object]] = []
     comparisons: list[dict[str, object]] = []
@@ -78,8 +83,8 @@ def tabulate(
         }
         for model, scores in scored.items():
             results += [_result(task, model, score, config) for score in scores]
-        comparisons += _compare_all(task, scored, config)
-        warnings += _warnings(task, scored, config)
+        comparisons += _compare_all(task, scored, config, ours)
+        warnings += _warnings(task, scored, config, ours)
     if comparisons:
         for row, p in zip(
             comparisons, holm([_float(row["p"]) for row in comparisons]), strict=True
@@ -162,26 +167,26 @@ def _note(task: TaskRecord, score: _Scored) -> str:
 
 
 def _compare_all(
-    task: TaskRecord, scored: dict[str, list[_Scored]], config: EvaluationConfig
+    task: TaskRecord, scored: dict[str, list[_Scored]], config: EvaluationConfig, ours: str
 ) -> list[dict[str, object]]:
-    if PRETRAINED not in scored:
+    if ours not in scored:
         return []
-    ours = scored[PRETRAINED][0]
-    sign = -1.0 if ours.metric.better == "lower" else 1.0
+    own = scored[ours][0]
+    sign = -1.0 if own.metric.better == "lower" else 1.0
     rows = []
     for model, (theirs, *_) in scored.items():
-        if model == PRETRAINED:
+        if model == ours:
             continue
         found = compare(
-            sign * (ours.value - theirs.value),
-            sign * (ours.resamples - theirs.resamples),
+            sign * (own.value - theirs.value),
+            sign * (own.resamples - theirs.resamples),
             config.confidence,
         )
         rows.append(
             {
                 "task": task.task,
-                "metric": ours.metric.name,
-                "model": PRETRAINED,
+                "metric": own.metric.name,
+                "model": ours,
                 "against": model,
                 "gain": found.gain,
                 "low": found.interval.low,
@@ -194,23 +199,24 @@ def _compare_all(
 
 
 def _warnings(
-    task: TaskRecord, scored: dict[str, list[_Scored]], config: EvaluationConfig
+    task: TaskRecord, scored: dict[str, list[_Scored]], config: EvaluationConfig, ours: str
 ) -> list[str]:
     found = []
-    ours = scored[PRETRAINED][0] if PRETRAINED in scored else None
-    if ours and task.positives is not None and task.positives < _FEW_POSITIVES:
-        width = percentile_interval(ours.resamples, config.confidence).width
+    own = scored[ours][0] if ours in scored else None
+    if own and task.positives is not None and task.positives < _FEW_POSITIVES:
+        width = percentile_interval(own.resamples, config.confidence).width
         found.append(
             f"{task.task}: only {task.positives} positive participants; the "
-            f"{config.confidence:.0%} interval of the {ours.metric.name} is {width:.2f} wide."
+            f"{config.confidence:.0%} interval of the {own.metric.name} is {width:.2f} wide."
         )
-    if ours and task.task != SITE_TASK and SITE in scored:
+    if own and task.task != SITE_TASK and SITE in scored:
         site = scored[SITE][0]
-        sign = -1.0 if ours.metric.better == "lower" else 1.0
-        if sign * site.value >= sign * ours.value:
+        sign = -1.0 if own.metric.better == "lower" else 1.0
+        model = f"the {ours}" if ours == PRETRAINED else f"'{ours}'"
+        if sign * site.value >= sign * own.value:
             found.append(
-                f"{task.task}: the site alone predicts it as well as the pre-trained encoder "
-                f"({ours.metric.name} {site.value:.3g} against {ours.value:.3g}): this task cannot "
+                f"{task.task}: the site alone predicts it as well as {model} "
+                f"({own.metric.name} {site.value:.3g} against {own.value:.3g}): this task cannot "
                 "tell the brain from the scanner here."
             )
     return found

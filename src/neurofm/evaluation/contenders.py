@@ -1,0 +1,147 @@
+"""What reads images: every given model, and its architecture with weights as initialised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from neurofm.cohorts.task_roles import TEST, TRAIN
+from neurofm.evaluation.baselines import RANDOM, Model
+from neurofm.evaluation.folds import participant_weights
+from neurofm.evaluation.given import GivenRun, probe_name
+from neurofm.evaluation.metrics import Outcome
+from neurofm.evaluation.opening import Opened
+from neurofm.evaluation.parts import PartedTask
+from neurofm.evaluation.probe import decide
+from neurofm.models.embeddings import embed_store
+from neurofm.models.head import HeadCard, predictions
+from neurofm.models.weights import load_head
+from neurofm.progress import Progress
+from neurofm.store.reader import Store
+
+Features = Float[np.ndarray, "scans features"]
+
+
+@dataclass(frozen=True, eq=False)
+class AsTrained:
+    """A row of the table that needs no probe: networks that say themselves what they predict.
+
+    Attributes:
+        name: as the table shows it.
+        repeats: of each network a row a scan: the number, or the probabilities of the classes.
+        balanced: of each network whether all classes weighed the same when it was trained.
+    """
+
+    name: str
+    repeats: tuple[Float[np.ndarray, "scans values"], ...]
+    balanced: tuple[bool, ...]
+
+    def outcome(self, task: PartedTask, repeat: int) -> Outcome:
+        """What one network says of the test part."""
+        test = task.target_of(TEST)
+        said = self.repeats[repeat][test.rows].astype(np.float64)
+        folds = np.zeros(len(test.rows), np.int64)
+        if not test.classes:
+            return Outcome(test.values, said[:, 0], np.zeros((len(said), 0)), folds)
+        shares = np.full(len(test.classes), 1 / len(test.classes))
+        if not self.balanced[repeat]:
+            train = task.target_of(TRAIN)
+            weights = participant_weights(train.participants)
+            shares = np.bincount(train.values.astype(int), weights, len(shares)) / weights.sum()
+        return Outcome(test.values, decide(said, shares), said, folds)
+
+
+@dataclass(frozen=True, eq=False)
+class Contenders:
+    """Features of the evaluated scans by every given run and by random encoders.
+
+    Attributes:
+        runs: as given.
+        features: of each run.
+        random: one row of the table for each architecture.
+    """
+
+    runs: tuple[GivenRun, ...]
+    features: tuple[Features, ...]
+    random: tuple[Model, ...]
+
+    def of_all(self) -> list[Model]:
+        """Rows that are probed, runs of one name being repeats, and the random ones."""
+        return [*self._probed(self.runs), *self.random]
+
+    def of_task(self, task: str) -> list[Model | AsTrained]:
+        """Rows of the table of one task; what was trained on another one's labels is left out."""
+        rows: list[Model | AsTrained] = []
+        for name, runs in by_model([run for run in self.runs if run.is_about(task)]).items():
+            if runs[0].target is None:
+                rows += self._probed(runs)
+                continue
+            said = tuple(_said(run, self._of(run)) for run in runs)
+            rows.append(AsTrained(name, said, tuple(_is_balanced(run) for run in runs)))
+            rows.append(Model(probe_name(name), tuple(self._of(run) for run in runs)))
+        return [*rows, *self.random]
+
+    def _probed(self, runs: Sequence[GivenRun]) -> list[Model]:
+        return [
+            Model(name, tuple(self._of(run) for run in repeats))
+            for name, repeats in by_model(runs).items()
+        ]
+
+    def _of(self, run: GivenRun) -> Features:
+        return self.features[self.runs.index(run)]
+
+
+def by_model(runs: Sequence[GivenRun]) -> dict[str, list[GivenRun]]:
+    """The runs of each name, in the order given."""
+    found: dict[str, list[GivenRun]] = {}
+    for run in runs:
+        found.setdefault(run.model, []).append(run)
+    return found
+
+
+def read_images(
+    opened: Opened, store: Store, device: torch.device, progress: Progress
+) -> Contenders:
+    """Encode the evaluated scans by every run, and by random encoders of each architecture."""
+    recipe, rows = opened.recipe, opened.rows
+    features = tuple(
+        embed_store(run.encoder(), store, rows, device, progress) for run in opened.runs
+    )
+    first = [
+        run
+        for place, run in enumerate(opened.runs)
+        if all(run.card.encoder != before.card.encoder for before in opened.runs[:place])
+    ]
+    random = tuple(
+        Model(
+            RANDOM if len(first) == 1 else f"{RANDOM}, as of {run.model}",
+            tuple(
+                embed_store(run.random_encoder(recipe.seed, repeat), store, rows, device, progress)
+                for repeat in range(recipe.evaluation.seeds)
+            ),
+        )
+        for run in first
+    )
+    return Contenders(opened.runs, features, random)
+
+
+def _said(run: GivenRun, features: Features) -> Float[np.ndarray, "scans values"]:
+    head, linear = _head(run), load_head(run.folder)
+    with torch.inference_mode():
+        return np.asarray(predictions(linear(torch.from_numpy(features)), head).numpy())
+
+
+def _head(run: GivenRun) -> HeadCard:
+    assert run.card.head is not None
+    return run.card.head
+
+
+def _is_balanced(run: GivenRun) -> bool:
+    recipe = run.card.recipe or {}
+    objective = recipe.get("objective")
+    weights = objective.get("class_weights") if isinstance(objective, dict) else None
+    return weights != "none"
