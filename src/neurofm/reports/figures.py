@@ -13,15 +13,23 @@ from neurofm.evaluation.folds import participant_weights
 from neurofm.evaluation.metrics import Outcome
 from neurofm.evaluation.record import TaskRecord
 from neurofm.evaluation.results import outcomes
-from neurofm.reports.drawing import ACCENT, FAINT, INK, MUTED, as_svg, new_figure
+from neurofm.reports.drawing import ACCENT, CATEGORIES, FAINT, INK, MUTED, as_svg, new_figure
 from neurofm.reports.words import metric_title, task_title, task_unit
 
 _MAX_CONFUSED = 12
 _ROC_GRID = np.linspace(0, 1, 201)
 
 
-def intervals_figure(results: pd.DataFrame, task: TaskRecord) -> str:
-    """The headline metric of every model with its interval, as a row of dots."""
+def intervals_figure(
+    results: pd.DataFrame, task: TaskRecord, models: Sequence[str] = (PRETRAINED,)
+) -> str:
+    """The headline metric of every model with its interval, as a row of dots.
+
+    Args:
+        results: of all tasks.
+        task: which.
+        models: the given ones, the one that others are compared with first.
+    """
     of_task = results[results["task"] == task.task]
     metric = str(of_task["metric"].iloc[0])
     rows = of_task[of_task["metric"] == metric].iloc[::-1]
@@ -29,7 +37,7 @@ def intervals_figure(results: pd.DataFrame, task: TaskRecord) -> str:
     for place, (model, value, low, high) in enumerate(
         zip(rows["model"], rows["value"], rows["low"], rows["high"], strict=True)
     ):
-        colour = ACCENT if model == PRETRAINED else MUTED
+        colour = ACCENT if model == models[0] else MUTED
         axes.plot([low, high], [place, place], color=colour, linewidth=1.8)
         axes.plot([value], [place], "o", color=colour, markersize=6)
     axes.set_yticks(range(len(rows)), list(rows["model"]))
@@ -43,15 +51,23 @@ def intervals_figure(results: pd.DataFrame, task: TaskRecord) -> str:
     return as_svg(figure, f"intervals-{task.task}", what)
 
 
-def task_figure(predictions: pd.DataFrame, task: TaskRecord) -> str:
-    """Scatter, ROC curves or confusion, as the kind of task asks; empty where none fits."""
+def task_figure(
+    predictions: pd.DataFrame, task: TaskRecord, models: Sequence[str] = (PRETRAINED,)
+) -> str:
+    """Scatter, ROC curves or confusion, as the kind of task asks; empty where none fits.
+
+    ROC curves are of all given models, the others of the first of them.
+    """
     of_task = predictions[predictions["task"] == task.task]
+    ours = of_task[of_task["model"] == models[0]]
+    if ours.empty:
+        return ""
     if task.kind == "regression":
-        return _scatter(of_task[of_task["model"] == PRETRAINED], task)
+        return _scatter(ours, task)
     if task.kind == "binary":
-        return _roc(of_task, task)
+        return _roc(of_task, task, models)
     if len(task.classes) <= _MAX_CONFUSED:
-        return _confusion(of_task[of_task["model"] == PRETRAINED], task)
+        return _confusion(ours, task)
     return ""
 
 
@@ -83,13 +99,15 @@ def _scatter(rows: pd.DataFrame, task: TaskRecord) -> str:
     return as_svg(figure, f"scatter-{task.task}", f"{task_title(task.task)}: predicted over true")
 
 
-def _roc(rows: pd.DataFrame, task: TaskRecord) -> str:
+def _roc(rows: pd.DataFrame, task: TaskRecord, models: Sequence[str]) -> str:
     figure, axes = new_figure(3.6, 3.5)
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
+    others = [(model, CATEGORIES[k % len(CATEGORIES)], "-") for k, model in enumerate(models[1:])]
     for model, colour, dashes in (
         (VOLUMES, MUTED, "--"),
         (RANDOM, MUTED, "-"),
-        (PRETRAINED, ACCENT, "-"),
+        *others,
+        (models[0], ACCENT, "-"),
     ):
         of_model = rows[rows["model"] == model]
         if not of_model.empty:

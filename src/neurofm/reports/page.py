@@ -87,12 +87,12 @@ def write_report(evaluation: Path, run: Path | None, page: Path) -> Path:
     """
     saved = read_evaluation(evaluation)
     predictions = _read_table(evaluation / PREDICTIONS)
-    tables = tables_of(saved)
+    tables, models = tables_of(saved), saved.record.models
     sections = [
         Section(
             table,
-            intervals_figure(saved.results, table.task),
-            task_figure(predictions, table.task),
+            intervals_figure(saved.results, table.task, models),
+            task_figure(predictions, table.task, models),
         )
         for table in tables
     ]
@@ -111,6 +111,8 @@ def _render(
 ) -> str:
     return page_template("page.html.j2").render(
         record=record,
+        ours=record.models[0],
+        is_trained=any(each.target for each in record.weights),
         sections=sections,
         panels=panels,
         skipped=_without_results(record, sections),

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from neurofm.data.targets import SITE_TASK
+from neurofm.evaluation.baselines import PRETRAINED
 from neurofm.evaluation.record import TaskRecord
 from neurofm.reports.words import gain, interval, metric_title, number, p_value, task_title
 
-_AGAINST = "Pre-trained is better by"
+_AGAINST = "{} is better by"
 # To tell sites apart is no merit: nothing is the best there.
-_AGAINST_SITE = "Pre-trained tells them better by"
+_AGAINST_SITE = "{} tells them better by"
 _CSV_COLUMNS = [
     "task", "model", "metric", "better", "value", "seeds_sd", "low", "high", "seeds",
     "participants", "positives", "note",
@@ -59,7 +60,12 @@ class TaskTable:
     @property
     def participants(self) -> str:
         """How many people the table is about, in words."""
-        return f"{self.task.participants} participants"
+        return f"{self.task.participants} {'test ' * self.has_parts}participants"
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether the table is about a test part, models having learnt from another one."""
+        return self.task.train_participants > 0
 
 
 def task_tables(
@@ -91,7 +97,7 @@ def as_csv(results: pd.DataFrame) -> str:
 
 def _table(of_task: pd.DataFrame, comparisons: pd.DataFrame, task: TaskRecord) -> TaskTable:
     is_site = task.task == SITE_TASK
-    against = _AGAINST_SITE if is_site else _AGAINST
+    against = (_AGAINST_SITE if is_site else _AGAINST).format(_ours(comparisons))
     metrics = of_task.drop_duplicates("metric")
     labels = []
     for metric, better in zip(metrics["metric"], metrics["better"], strict=True):
@@ -126,6 +132,14 @@ def _cell(record: dict[str, object], label: str, best: dict[str, str]) -> Cell:
         note=str(record["note"] or ""),
         best=value == best.get(metric),
     )
+
+
+def _ours(comparisons: pd.DataFrame) -> str:
+    """The model that the others are compared with, as a heading begins."""
+    if comparisons.empty or comparisons["model"].iloc[0] == PRETRAINED:
+        return "Pre-trained"
+    name = str(comparisons["model"].iloc[0])
+    return name[:1].upper() + name[1:]
 
 
 def _best(rows: pd.DataFrame) -> str:

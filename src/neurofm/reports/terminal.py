@@ -14,7 +14,7 @@ def headline(table: TaskTable) -> Table:
     title = f"{table.title}: {table.columns[0]}, {table.participants}"
     shown = Table(title=title, box=SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0))
     for name in ("model", "mean ± seeds", "interval", "gain", "p (Holm)"):
-        shown.add_column(name, no_wrap=True)
+        shown.add_column(name, no_wrap=name != "model")
     for row in table.rows:
         value, gain = row.cells[0], row.cells[-1]
         mean = Text(f"{value.value} {value.spread}", style="bold" if value.best else "")
