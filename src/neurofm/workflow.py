@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from neurofm.cohorts.failures import Failure
+from neurofm.config.objectives import SupervisedConfig
 from neurofm.config.recipe import Recipe
 from neurofm.errors import ConfigError, RunError
 from neurofm.files import only_writer, read_json, write_json
@@ -62,6 +63,8 @@ def run_recipe(
 ) -> Finished:
     """Run every stage of `recipe` into `folder`; finished stages are kept and continued.
 
+    With a supervised objective the encoder is trained on labels, and its test part evaluated.
+
     Args:
         recipe: the experiment.
         sources: where the scans are; without any, the recipe's phantom cohort is made.
@@ -87,7 +90,7 @@ def _run_stages(course: _Course) -> Finished:
     from neurofm.store.packing import pack
     from neurofm.store.reader import open_store
     from neurofm.training.device import choose_device
-    from neurofm.training.fit import Manner, pretrain
+    from neurofm.training.fit import Manner, pretrain, train
 
     recipe, folder, progress = course.recipe, course.folder, course.progress
     stages = _Stages(folder / "stages.json")
@@ -98,9 +101,11 @@ def _run_stages(course: _Course) -> Finished:
     with stages.timed("pack"):
         packed = pack(folder / "derivatives", folder / "store", recipe.store, progress)
     store = open_store(folder / "store")
-    with stages.timed("pretrain"):
+    has_labels = isinstance(recipe.objective, SupervisedConfig)
+    learn = train if has_labels else pretrain
+    with stages.timed("train" if has_labels else "pretrain"):
         how = Manner(tell=course.tell, onlookers=ONLOOKERS)
-        pretrain(recipe, store, folder / "run", choose_device("auto"), progress, how=how)
+        learn(recipe, store, folder / "run", choose_device("auto"), progress, how=how)
     with stages.timed("evaluate"):
         evaluate(recipe, store, folder / "run", folder / "evaluation", progress=progress)
     with stages.timed("report"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,30 @@ def test_another_recipe_in_the_same_folder_is_refused(finished: tuple[Path, str]
     other = neurofm("run", "demo", *SMALL, "seed=1", "-o", str(finished[0]))
     assert other.returncode == 2
     assert "another recipe" in other.stderr
+
+
+def test_a_recipe_with_labels_goes_the_same_path_to_its_test_part(
+    finished: tuple[Path, str], tmp_path: Path
+) -> None:
+    """The scans that are prepared already are taken over."""
+    folder, labels = tmp_path / "out", ("objective.kind=supervised", "objective.target=age_years")
+    for name in ("derivatives", "store"):
+        shutil.copytree(finished[0] / name, folder / name)
+    shutil.copy(finished[0] / "index.parquet", folder)
+    done = neurofm("run", "demo", *SMALL, *labels, "-o", str(folder))
+    assert done.returncode == 0, done.stderr
+    stages = [row["stage"] for row in json.loads((folder / "stages.json").read_text())]
+    assert stages == ["index", "preprocess", "pack", "train", "evaluate", "report"]
+    assert "as trained" in done.stdout
+    assert "test participants" in (folder / "evaluation" / "report.html").read_text()
+    both = neurofm(
+        "evaluate", "demo", *SMALL, "--store", str(folder / "store"),
+        "--weights", f"With labels={folder / 'run'}", "--weights", f"SimCLR={finished[0] / 'run'}",
+        "-o", str(tmp_path / "both"),
+    )  # fmt: skip
+    assert both.returncode == 0, both.stderr
+    for name in ("With labels", "SimCLR", "mean or majority"):
+        assert name in both.stdout
 
 
 def test_a_raw_scan_becomes_an_embedding(finished: tuple[Path, str]) -> None:

@@ -21,7 +21,7 @@ def run(
     source: Annotated[tuple[Path, ...], Parameter(name="--source")] = (),
     workers: int = os.cpu_count() or 1,
 ) -> int:
-    """Index, split, preprocess, pack, pre-train, evaluate and report, in one resumable command.
+    """Index, split, preprocess, pack, train, evaluate and report, in one resumable command.
 
     Parameters
     ----------
