@@ -318,6 +318,28 @@ def test_the_same_log_gives_the_same_page_wherever_it_is_written(
 def test_a_folder_without_a_log_or_a_recipe_is_refused(tmp_path: Path, missing: str) -> None:
     folder = _run(tmp_path / "run", _two_epochs())
     (folder / missing).unlink()
-    with pytest.raises(RunError, match="holds no pre-training"):
+    with pytest.raises(RunError, match="holds no run"):
         write_run_page(folder)
     assert not (folder / "run.html").exists()
+
+
+def test_a_supervised_run_shows_its_validation_and_no_features(tmp_path: Path) -> None:
+    values = {"name": "x", "objective": {"kind": "supervised", "target": "sex"}}
+    (tmp_path / "recipe.yaml").write_text(recipe_as_yaml(check_recipe(values, "a test")))
+    step = {
+        "kind": "step", "epoch": 0, "step": 1, "loss": 0.7, "parts": {"cross_entropy": 0.7},
+        "gradient_norm": 1.0, "learning_rate": 1e-4, "pairs_per_second": 3.0,
+        "data_wait_share": 0.1, "seconds": 2.0, "skipped_steps": 0,
+    }  # fmt: skip
+    judged = {
+        "kind": "validation", "epochs_done": 1, "step": 1, "metric": "AUC", "better": "higher",
+        "value": 0.8125, "loss": 0.6, "is_best": True,
+    }  # fmt: skip
+    lines = [step, step | {"kind": "epoch"}, judged]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text = write_run_page(tmp_path).read_text()
+    assert "Training: x" in text
+    assert "Validation: AUC" in text
+    assert "best 0.812 after epoch 1" in text
+    assert "Effective rank" not in text
+    assert "Alignment" not in text

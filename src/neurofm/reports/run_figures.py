@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from neurofm.config.objectives import MAEConfig, SimCLRConfig
+from neurofm.config.objectives import MAEConfig, SimCLRConfig, SupervisedConfig
 from neurofm.config.recipe import Recipe
 from neurofm.data.targets import SITE_TASK
 from neurofm.reports.curves import Curve, Reference, draw_curve, with_minus
@@ -74,7 +74,7 @@ def learning_figures(course: RunCourse, recipe: Recipe) -> tuple[RunFigure, ...]
 
 
 def feature_figures(course: RunCourse, recipe: Recipe) -> tuple[RunFigure, ...]:
-    """Alignment and uniformity where the objective has them, and effective rank."""
+    """Alignment, uniformity and effective rank, where the objective has them."""
     steps, health = course.steps, recipe.health
     limit = Reference(health.max_uniformity, "alarm above", is_limit=True)
     contrast = (
@@ -91,7 +91,8 @@ def feature_figures(course: RunCourse, recipe: Recipe) -> tuple[RunFigure, ...]:
             "\N{MINUS SIGN}4 evenly. Falls below \N{MINUS SIGN}1 and stays there.",
         ),
     )
-    return (*(contrast if _has(steps.uniformity) else ()), _rank_figure(course, recipe))
+    shown = contrast if _has(steps.uniformity) else ()
+    return (*shown, _rank_figure(course, recipe)) if _has(steps.effective_rank) else shown
 
 
 def _loss_figure(course: RunCourse, recipe: Recipe) -> RunFigure:
@@ -101,6 +102,8 @@ def _loss_figure(course: RunCourse, recipe: Recipe) -> RunFigure:
         "Falls, fast at first, well below the dashed line: a loss that stays there has learnt "
         "nothing."
     )
+    if isinstance(recipe.objective, SupervisedConfig):
+        healthy = "Falls; towards 0, the training part is known by heart. See the validation."
     if isinstance(recipe.objective, MAEConfig):
         healthy = (
             "Mean squared error of the hidden patches, a voxel. Falls, fast at first. The pictures "
@@ -182,6 +185,33 @@ def speed_figures(course: RunCourse, recipe: Recipe) -> tuple[RunFigure, ...]:
             "Stays at 0. Each is a step without a finite loss or gradient, whose scans are in the "
             "log; nothing was learnt from it.",
             adds_up=True,
+        ),
+    )
+
+
+def validation_figures(course: RunCourse) -> tuple[RunFigure, ...]:
+    """What the validation part says after each epoch; none of a pre-training."""
+    curve = course.validation
+    if curve is None:
+        return ()
+    x, label = _places(course, curve.step)
+    best = with_minus(f"{curve.best:.3g} after epoch {curve.best_epoch}")
+    loss = with_minus(f"{curve.loss[-1]:.3g}")
+    chosen = Reference(curve.best, "best")
+    return (
+        RunFigure(
+            f"Validation: {curve.metric}",
+            f"best {best}",
+            draw_curve(Curve(curve.metric, x, curve.value, label, references=(chosen,))),
+            "The weights of the best epoch are the ones that stay. A best that came early, and a "
+            "curve that gets worse after it, is a model that learns its training part by heart.",
+        ),
+        RunFigure(
+            "Validation: loss",
+            loss,
+            draw_curve(Curve("loss", x, curve.loss, label)),
+            "Falls with the loss of training; where it rises while that falls, the model fits the "
+            "training part only.",
         ),
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neurofm.config.objectives import SimCLRConfig
+from neurofm.config.objectives import SimCLRConfig, SupervisedConfig
 from neurofm.config.recipe import Recipe, load_recipe
 from neurofm.errors import RunError
 from neurofm.files import read_json, write_text
@@ -24,6 +24,7 @@ from neurofm.reports.run_figures import (
     learning_figures,
     probe_figures,
     speed_figures,
+    validation_figures,
 )
 from neurofm.reports.templates import page_template
 from neurofm.reports.training_log import RunCourse, has_log, read_course
@@ -53,7 +54,7 @@ class Standing:
 
 
 def write_run_page(run: Path, page: Path | None = None) -> Path:
-    """Write the page of a pre-training, finished or under way.
+    """Write the page of a run, finished or under way.
 
     Args:
         run: its folder.
@@ -63,10 +64,10 @@ def write_run_page(run: Path, page: Path | None = None) -> Path:
         The page.
 
     Raises:
-        RunError: the folder holds no pre-training.
+        RunError: the folder holds no run.
     """
     if not has_log(run) or not (run / "recipe.yaml").is_file():
-        raise RunError("holds no pre-training", "give the folder of neurofm pretrain -o", run)
+        raise RunError("holds no run", "give the folder of neurofm pretrain or train -o", run)
     recipe, course = load_recipe(run / "recipe.yaml"), read_course(run)
     software = run / "software.json"
     page = page or run / RUN_PAGE
@@ -80,9 +81,11 @@ def write_run_page(run: Path, page: Path | None = None) -> Path:
         learning=learning_figures(course, recipe) if has_steps else (),
         features=feature_figures(course, recipe) if has_steps else (),
         speed=speed_figures(course, recipe) if has_steps else (),
+        validation=validation_figures(course),
         probes=probe_figures(course),
         pictures=pictures_of(run),
         is_contrast=isinstance(recipe.objective, SimCLRConfig),
+        kind="Training" if isinstance(recipe.objective, SupervisedConfig) else "Pre-training",
         software=read_json(software) if software.is_file() else {},
     )
     write_text(page, text)
@@ -117,8 +120,8 @@ def _warnings(course: RunCourse, recipe: Recipe) -> list[str]:
     skipped = int(np.nansum(course.steps.skipped_steps))
     if skipped:
         found.append(
-            f"{skipped} steps were skipped, as their loss or gradient was not finite or a scan could "
-            "not be used; log.jsonl names their scans."
+            f"{skipped} steps were skipped, as their loss or gradient was not finite or a scan "
+            "could not be used; log.jsonl names their scans."
         )
     return found
 

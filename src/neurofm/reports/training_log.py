@@ -1,4 +1,4 @@
-"""The course of a pre-training, from `log.jsonl`: steps, epochs, probes, alarms."""
+"""The course of a run, from `log.jsonl`: steps, epochs, probes, alarms."""
 
 from __future__ import annotations
 
@@ -59,6 +59,27 @@ class ProbeCurve:
 
 
 @dataclass(frozen=True, eq=False)
+class ValidationCurve:
+    """The validation part of a supervised run, after each epoch.
+
+    Attributes:
+        metric: by which the weights are chosen.
+        step: steps done.
+        value: of the metric.
+        loss: as in training.
+        best: the best value so far.
+        best_epoch: epochs done by then.
+    """
+
+    metric: str
+    step: Values
+    value: Values
+    loss: Values
+    best: float
+    best_epoch: int
+
+
+@dataclass(frozen=True, eq=False)
 class RunCourse:
     """All that the log tells.
 
@@ -68,6 +89,7 @@ class RunCourse:
         steps_an_epoch: None before the first epoch's end.
         probes: a curve a task.
         alarms: what users were told, in plain words.
+        validation: of a supervised run.
     """
 
     steps: Steps
@@ -75,6 +97,7 @@ class RunCourse:
     steps_an_epoch: int | None
     probes: tuple[ProbeCurve, ...]
     alarms: tuple[str, ...]
+    validation: ValidationCurve | None = None
 
 
 def read_loss_curve(run: Path) -> LossCurve | None:
@@ -105,6 +128,7 @@ def read_course(run: Path) -> RunCourse:
         steps_an_epoch=int(last["step"]) // finished if finished else None,
         probes=_probes([row for row in rows if row.get("kind") == "probe"]),
         alarms=tuple(str(row["text"]) for row in rows if row.get("kind") == "alarm"),
+        validation=_validation([row for row in rows if row.get("kind") == "validation"]),
     )
 
 
@@ -128,6 +152,15 @@ def _probes(rows: list[dict[str, Any]]) -> tuple[ProbeCurve, ...]:
             )
         )
     return tuple(curves)
+
+
+def _validation(rows: list[dict[str, Any]]) -> ValidationCurve | None:
+    if not rows:
+        return None
+    best = [row for row in rows if row["is_best"]][-1]
+    step, value, loss = (_column(rows, name) for name in ("step", "value", "loss"))
+    metric, chosen = rows[-1]["metric"], (best["value"], best["epochs_done"])
+    return ValidationCurve(metric, step, value, loss, *chosen)
 
 
 def _column(rows: list[dict[str, Any]], name: str) -> Values:
