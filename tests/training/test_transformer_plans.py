@@ -76,6 +76,7 @@ def test_contrast_takes_two_views_and_supervision_one_of_any_encoder() -> None:
             assert both.participant_bytes > fit.participant_bytes
         assert "one view each" in _text(alone, Cards(80.0))
         assert "The paper's batch" not in _text(alone, Cards(80.0))
+        assert "neurofm train simclr-paper" in _text(alone, Cards(80.0))
 
 
 def test_gradient_caching_is_offered_to_contrast_without_batch_norm_alone() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from neurofm.config.consistency import refuse_wrong_gradients
-from neurofm.config.objectives import SimCLRConfig
+from neurofm.config.objectives import SimCLRConfig, SupervisedConfig
 from neurofm.config.recipe import Recipe
 from neurofm.errors import ConfigError
 from neurofm.training.objective import views_a_scan
@@ -63,7 +63,8 @@ def _advice(recipe: Recipe, cards: Cards, fits: list[Fit]) -> Iterator[str]:
         yield from _too_small(recipe, cards, fits)
         return
     yield f"The quickest way that fits {batch}: {best.way.name}. To paste:"
-    yield f"  neurofm pretrain {recipe.name} {' '.join(best.way.overrides)} ..."
+    command = "train" if isinstance(recipe.objective, SupervisedConfig) else "pretrain"
+    yield f"  neurofm {command} {recipe.name} {' '.join(best.way.overrides)} ..."
     steps = " / ".join(_number(pace.step_seconds) for pace in best.paces)
     feed = " / ".join(_number(pace.participants_per_second) for pace in best.paces)
     yield f"A step takes {steps} s; scans have to come at {feed} participants a second."

@@ -67,7 +67,7 @@ def write_run_page(run: Path, page: Path | None = None) -> Path:
         RunError: the folder holds no run.
     """
     if not has_log(run) or not (run / "recipe.yaml").is_file():
-        raise RunError("holds no run", "give the folder of neurofm pretrain or train -o", run)
+        raise RunError("holds no run", "give the folder of neurofm pretrain -o or train -o", run)
     recipe, course = load_recipe(run / "recipe.yaml"), read_course(run)
     software = run / "software.json"
     page = page or run / RUN_PAGE
