@@ -113,7 +113,13 @@ def test_six_rows_of_two_architectures_and_repeats_stand_in_one_table(
     (table,) = tables_of(read_evaluation(folder))
     assert table.columns[-1] == "ResNet supervised is better by"
     page = write_report(folder, None, folder / "report.html").read_text()
-    for name in (*record.models, "test participants", "with a head for sex", "vit, 24 features"):
+    for name in (
+        *record.models,
+        "nothing here has learnt from",
+        "test participants",
+        "with a head for sex",
+        "vit, 24 features",
+    ):
         assert name in page, name
     assert "fake_p" not in page
     assert str(tmp_path) not in page
@@ -162,6 +168,8 @@ def test_a_test_part_that_weights_have_seen_is_refused_by_the_name_of_the_model(
     record = evaluate(kit.recipe(), kit.store, given, tmp_path / "e", allow_overlap=True)
     assert [each.overlap for each in record.weights] == [0, record.participants]
     assert any(text.startswith("everyone: ") for text in record.warnings)
+    page = write_report(tmp_path / "e", None, tmp_path / "page.html").read_text()
+    assert "nothing here has learnt from" not in page
 
 
 def test_other_parts_than_those_of_training_are_refused(kit: Any, tmp_path: Path) -> None:
