@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from neurofm.config.recipe import Recipe, load_recipe
@@ -13,6 +15,7 @@ from neurofm.training.ways import TRANSFORMER_WAYS
 from neurofm.volumes.grids import model_shape
 
 _PARTICIPANTS = 18_759
+_RECIPES = Path(__file__).parents[2] / "recipes"
 _PLAIN = {"float32", "float32, checkpointed blocks", "bf16", "bf16, checkpointed blocks"}
 _TRANSFORMER = ("encoder.kind=vit", "encoder.width=192")
 
@@ -118,3 +121,10 @@ def test_every_line_but_those_to_paste_is_at_most_a_hundred_wide() -> None:
     for cards in (Cards(80.0), Cards(16.0), Cards(3.0)):
         lines = _text(load_recipe("mae-paper-large"), cards).splitlines()
         assert all(len(line) <= 100 for line in lines if "training." not in line)
+
+
+@pytest.mark.parametrize("path", sorted(_RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_has_a_plan(path: Path) -> None:
+    recipe = load_recipe(str(path))
+    assert _fits(recipe)["bf16"].flops > 0
+    assert "To paste" in _text(recipe, Cards(140.0, count=8))
