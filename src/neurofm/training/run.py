@@ -154,8 +154,7 @@ class Run:
 
     def _health(self, log: RunLog, how: Manner) -> Health:
         seen = (self._recipe, self._store, self._frame, self._device)
-        # a supervised run has its validation part to look at
-        look, is_due = how.onlookers, bool(self._recipe.health.probe_epochs) and not self._material
+        look, is_due = how.onlookers, bool(self._recipe.health.probe_epochs)
         probe = look.make_probe(*seen) if look.make_probe and is_due else None
         draw = look.make_draw(*seen) if look.make_draw and is_due else None
         return Health(self._folder, self._recipe, log, probe, look, how.tell, draw)
