@@ -103,12 +103,7 @@ def load_encoder(folder: Path | str) -> nn.Module:
     loaded = load_weights(Path(folder))
     card = loaded.card
     encoder = build_encoder(card.encoder, spacing_mm=card.spacing_mm)
-    prefix = "encoder."
-    state = {
-        name.removeprefix(prefix): tensor
-        for name, tensor in loaded.state.items()
-        if name.startswith(prefix)
-    }
+    state = encoder_tensors(loaded.state)
     refuse_other_names(encoder, state, Path(folder))
     encoder.load_state_dict(state)
     return encoder.eval().requires_grad_(False)
@@ -136,6 +131,16 @@ def load_head(folder: Path) -> nn.Linear:
     refuse_other_names(head, state, folder)
     head.load_state_dict(state)
     return head.eval().requires_grad_(False)
+
+
+def encoder_tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The encoder's tensors of an objective's, by their names in the encoder."""
+    prefix = "encoder."
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in state.items()
+        if name.startswith(prefix)
+    }
 
 
 def refuse_other_names(module: nn.Module, state: Mapping[str, Tensor], where: Path) -> None:

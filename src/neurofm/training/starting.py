@@ -12,7 +12,7 @@ from torch import Tensor
 from neurofm.config.recipe import Recipe
 from neurofm.models.card import Card
 from neurofm.models.suitability import check_contract, check_overlap
-from neurofm.models.weights import load_weights
+from neurofm.models.weights import encoder_tensors, load_weights
 from neurofm.store.reader import Store
 
 
@@ -67,12 +67,7 @@ def open_start(point: StartingPoint, store: Store, judged: pd.DataFrame) -> Star
     loaded = load_weights(point.folder)
     notes = check_contract(store, loaded.card, point.allow_other_contract)
     notes += check_overlap(loaded.card, judged, point.allow_overlap)[1]
-    prefix = "encoder."
-    state = {
-        name.removeprefix(prefix): tensor
-        for name, tensor in loaded.state.items()
-        if name.startswith(prefix)
-    }
+    state = encoder_tensors(loaded.state)
     return Start(state, loaded.card, notes)
 
 
