@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
 import threading
 from collections.abc import Iterator
@@ -128,6 +130,8 @@ def process_group(
     if "WORLD_SIZE" not in os.environ or "RANK" not in os.environ or _is_running():
         yield None
         return
+    # Loaded later, its functions would keep the group as a default of their arguments for ever.
+    importlib.import_module("torch.distributed.nn.functional")
     backend = "nccl" if device.type == "cuda" else "gloo"
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -146,6 +150,9 @@ def process_group(
         yield store
     finally:
         dist.destroy_process_group()
+        # DDP lies in cycles. While one lives, so do gloo's threads, and a thread that frees a
+        # tensor after the interpreter has gone aborts the process.
+        gc.collect()
 
 
 def _meet(join_seconds: float) -> tuple[TCPStore, int, int]:

@@ -83,6 +83,13 @@ def test_a_claim_of_one_process_is_known_to_all(results: dict[str, Any]) -> None
     assert not any(result["nobody"] for result in results.values())
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="threads are counted in Linux's /proc")
+@pytest.mark.parametrize("process", ["2-0", "2-1"])
+def test_no_thread_of_the_group_outlives_it(results: dict[str, Any], process: str) -> None:
+    assert results[process]["threads"] > 0
+    assert results[process]["threads left"] == 0
+
+
 def test_one_process_alone_needs_no_group() -> None:
     rows = torch.ones(2, 3)
     assert gather_with_gradient(rows) is rows

@@ -165,9 +165,11 @@ def _carry_out(  # noqa: PLR0917 - the arguments of pretrain and train
         barrier()
         if is_finished(folder):
             return Pretrained(recipe.training.epochs, 0, "this run is finished already")
-        run = Run(recipe, store, folder, device=device, frame=frame, material=material)
         shown = progress if is_first() else _SILENT
-        return run.to_the_end(stop, shown, watch, how)
+        # No name for the run: what it holds must be gone when the processes part.
+        return Run(recipe, store, folder, device=device, frame=frame, material=material).to_the_end(
+            stop, shown, watch, how
+        )
 
 
 def _warn(folder: Path, recipe: Recipe, device: torch.device, tell: Callable[[str], None]) -> None:
