@@ -124,7 +124,7 @@ def test_a_scheduler_that_does_not_answer_is_one_line_in_bounded_time(tmp_path: 
     started = time.monotonic()
     with (
         pytest.raises(RunError, match="no dask scheduler answers"),
-        workers_at(f"tcp://127.0.0.1:{free_port()}", [tmp_path], 0),
+        workers_at(f"tcp://127.0.0.1:{free_port()}", [tmp_path], 0, obey),
     ):
         pass
     assert time.monotonic() - started < 30
@@ -135,7 +135,10 @@ def test_another_kind_of_server_is_told_from_a_scheduler(tmp_path: Path) -> None
         answer = threading.Thread(target=speak_http, args=(server,), daemon=True)
         answer.start()
         place = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(RunError, match="something else does"), workers_at(place, [tmp_path], 0):
+        with (
+            pytest.raises(RunError, match="something else does"),
+            workers_at(place, [tmp_path], 0, obey),
+        ):
             pass
 
 
@@ -149,13 +152,13 @@ def speak_http(server: socket.socket) -> None:
 def test_what_is_no_address_is_refused(tmp_path: Path) -> None:
     with (
         pytest.raises(ConfigError, match="neither a scheduler file nor an address"),
-        workers_at("scheduler.jsn", [tmp_path], 0),
+        workers_at("scheduler.jsn", [tmp_path], 0, obey),
     ):
         pass
     (tmp_path / "s.json").write_text("[]", encoding="ascii")
     with (
         pytest.raises(ConfigError, match="is no scheduler file"),
-        workers_at(str(tmp_path / "s.json"), [tmp_path], 0),
+        workers_at(str(tmp_path / "s.json"), [tmp_path], 0, obey),
     ):
         pass
 
@@ -166,7 +169,7 @@ def test_without_the_extra_the_pip_line_is_told(
     monkeypatch.setitem(sys.modules, "distributed", None)
     with (
         pytest.raises(MissingDependencyError, match=r"neurofm\[cluster\]"),
-        workers_at("tcp://127.0.0.1:1", [tmp_path], 0),
+        workers_at("tcp://127.0.0.1:1", [tmp_path], 0, obey),
     ):
         pass
 
@@ -175,7 +178,7 @@ def test_workers_that_do_not_see_the_files_are_refused(address: str, tmp_path: P
     elsewhere = tmp_path / "on-another-disk.nii.gz"
     with (
         pytest.raises(RunError, match=r"does not see .*on-another-disk"),
-        workers_at(address, [tmp_path, elsewhere], 0),
+        workers_at(address, [tmp_path, elsewhere], 0, obey),
     ):
         pass
 
@@ -185,7 +188,7 @@ def test_a_scheduler_without_workers_is_refused(tmp_path: Path) -> None:
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty,
         pytest.raises(RunError, match="has no workers"),
-        workers_at(empty.scheduler_address, [tmp_path], 0),
+        workers_at(empty.scheduler_address, [tmp_path], 0, obey),
     ):
         pass
 
@@ -207,7 +210,7 @@ def test_a_worker_with_another_neurofm_is_refused(tmp_path: Path) -> None:
         try:
             with (
                 pytest.raises(RunError, match=r"its neurofm is 9\.9"),
-                workers_at(cluster.scheduler_address, [tmp_path], 0),
+                workers_at(cluster.scheduler_address, [tmp_path], 0, obey),
             ):
                 pass
         finally:

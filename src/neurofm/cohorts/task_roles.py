@@ -32,6 +32,10 @@ def task_roles(frame: pd.DataFrame, strata: pd.Series[Any], config: SplitConfig)
     Raises:
         LeakageError: given roles would put scans of one person into two parts.
     """
+    return _with_less_training(frame, strata, _roles(frame, strata, config), config)
+
+
+def _roles(frame: pd.DataFrame, strata: pd.Series[Any], config: SplitConfig) -> pd.Series[Any]:
     given = frame["split"].where(frame["split"].isin([TRAIN, VALIDATION, TEST]), None)
     if given.notna().any():
         _refuse_torn(frame, given.astype(object))
@@ -52,6 +56,26 @@ def task_roles(frame: pd.DataFrame, strata: pd.Series[Any], config: SplitConfig)
     return (
         people.map(roles).reindex(frame.index).astype(object).where(lambda role: role.notna(), None)
     )
+
+
+def _with_less_training(
+    frame: pd.DataFrame, strata: pd.Series[Any], roles: pd.Series[Any], config: SplitConfig
+) -> pd.Series[Any]:
+    """The roles with a share of the training people only; a smaller share is part of a larger.
+
+    In each stratum the people stand in a drawn order; who is within the share of it stays.
+    """
+    if config.task_train_fraction == 1:
+        return roles
+    train = frame[roles == TRAIN]
+    people = joined_people(train)
+    strata_of = strata.loc[train.index].groupby(people).first()
+    drawn = sorted(strata_of.index, key=lambda key: seed_of("train share", config.task_seed, key))
+    by_stratum = strata_of.loc[drawn].groupby(strata_of.loc[drawn])
+    places = (by_stratum.cumcount() + 0.5) / by_stratum.transform("size")
+    order = places.sort_values(kind="stable")
+    kept = order.index[: max(1, round(config.task_train_fraction * len(order)))]
+    return roles.where((roles != TRAIN) | people.isin(kept).reindex(roles.index, fill_value=False))
 
 
 def _drawn(groups: list[Group], fraction: float, seed: int, role: str) -> set[str]:

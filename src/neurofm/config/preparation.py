@@ -115,6 +115,12 @@ class SplitConfig(Section):
     task_validation_fraction: float = knob(
         0.2, "-", "Of the same, for choosing among checkpoints and settings (paper).", ge=0, lt=1
     )
+    task_train_fraction: float = knob(
+        1.0, "-", "Of a task's training part, how much is used: data efficiency.", gt=0, le=1
+    )
+    task_cohorts: tuple[str, ...] = knob(
+        (), "-", "Cohorts whose people a task may use; empty: of all."
+    )
     task_seed: int = knob(
         0,
         "-",

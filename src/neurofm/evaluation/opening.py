@@ -22,7 +22,7 @@ from neurofm.models.suitability import check_contract, check_overlap
 from neurofm.store.reader import Store
 
 _HELD_OUT = ("held-out", "test")
-_OF_PARTS = ("task_test_fraction", "task_validation_fraction", "task_seed")
+_OF_PARTS = ("task_test_fraction", "task_validation_fraction", "task_cohorts", "task_seed")
 
 Which = Literal["held-out", "all", "test"]
 
@@ -130,7 +130,8 @@ def _parted(
     for run in runs:
         _require_same_parts(run, recipe)
     names = heads or task_names(index[has_part(index)], recipe.evaluation.targets)
-    tasks = tuple(divide(index, name, recipe.split) for name in names)
+    classes = {run.target: _asked_classes(run) for run in runs}
+    tasks = tuple(divide(index, name, recipe.split, classes.get(name, ())) for name in names)
     for run in runs:
         _require_same_task(run, tasks)
     if all(task.why_not for task in tasks):
@@ -139,12 +140,19 @@ def _parted(
     return tasks
 
 
+def _asked_classes(run: GivenRun) -> tuple[str, ...]:
+    """The only classes its training was about; empty for all."""
+    objective = (run.card.recipe or {}).get("objective")
+    asked = objective.get("classes") if isinstance(objective, dict) else None
+    return tuple(map(str, asked)) if isinstance(asked, list) else ()
+
+
 def _require_same_parts(run: GivenRun, recipe: Recipe) -> None:
     """See that a network with a head was trained on the parts that this recipe draws."""
     trained_with = (run.card.recipe or {}).get("split")
     if run.target is None or not isinstance(trained_with, dict):
         return
-    for name, asked in recipe.split.model_dump(include=set(_OF_PARTS)).items():
+    for name, asked in recipe.split.model_dump(mode="json", include=set(_OF_PARTS)).items():
         own = trained_with.get(name, asked)
         if own != asked:
             raise ConfigError(

@@ -58,13 +58,16 @@ class PartedTask:
         return replace(self, target=target)
 
 
-def divide(index: pd.DataFrame, name: str, split: SplitConfig) -> PartedTask:
+def divide(
+    index: pd.DataFrame, name: str, split: SplitConfig, classes: tuple[str, ...] = ()
+) -> PartedTask:
     """The parts of a task, the very ones that `neurofm train` learns from and leaves alone.
 
     Args:
         index: of a store.
         name: an index column, or "site".
-        split: shares of the parts and their seed (see `task_roles`).
+        split: cohorts, shares of the parts and their seed (see `task_roles`).
+        classes: the only ones the task is about; empty for all.
 
     Raises:
         TableError: no such column.
@@ -72,7 +75,7 @@ def divide(index: pd.DataFrame, name: str, split: SplitConfig) -> PartedTask:
     """
     pool = index[has_part(index)] if name == SITE_TASK else index
     try:
-        task = build_task(pool, SupervisedConfig(target=name), split)
+        task = build_task(pool, SupervisedConfig(target=name, classes=classes), split)
     except RunError as error:
         target = build_target(pool, name, _FEWEST)
         roles = np.full(len(target.rows), None, dtype=object)

@@ -26,7 +26,7 @@ from neurofm.preprocess.contract import (
 from neurofm.preprocess.layout import claim_layout, describe_layout, write_table
 from neurofm.preprocess.naming import Layout, OutputNames, output_names
 from neurofm.preprocess.outputs import FILES_PER_SCAN, Plan, estimated_bytes, finished_summary
-from neurofm.preprocess.tasks import Outcome, Task, finished_outcome
+from neurofm.preprocess.tasks import Outcome, Task, finished_outcome, prepare_and_write
 from neurofm.preprocess.workers import DEFAULT_SCAN_MINUTES, run_tasks
 from neurofm.progress import Progress, SilentProgress
 
@@ -129,12 +129,14 @@ def _machinery(
 ) -> Iterator[RunTasks]:
     """Yield what does tasks: processes of this machine, or of a cluster that was found fit."""
     if cluster is None:
-        yield lambda waiting: run_tasks(waiting, min(workers, len(waiting)), scan_minutes)
+        yield lambda waiting: run_tasks(
+            waiting, min(workers, len(waiting)), scan_minutes, prepare_and_write
+        )
         return
     from neurofm.preprocess.cluster import workers_at
 
     seen = [folder, *(task.path for task in tasks[:1] if task.path.exists())]
-    with workers_at(cluster, seen, scan_minutes) as run:
+    with workers_at(cluster, seen, scan_minutes, prepare_and_write) as run:
         yield run
 
 

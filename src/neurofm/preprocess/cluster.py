@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 from neurofm.errors import ConfigError, MissingDependencyError, RunError
 from neurofm.files import probe_file, read_json
-from neurofm.preprocess.scan_process import ProcessDiedError, ScanProcess, Work
-from neurofm.preprocess.tasks import Outcome, Task, prepare_and_write
+from neurofm.preprocess.jobs import AnyWork, Job, JobT, ResultT, RunJobs
+from neurofm.preprocess.scan_process import ProcessDiedError, ScanProcess
 from neurofm.preprocess.workers import died_twice, timed_out
 from neurofm.versions import package_version, software_record
 
@@ -42,8 +42,8 @@ _NO_MATTER = ("python", "platform", "cpu_count", "neurofm")
 
 @contextlib.contextmanager
 def workers_at(
-    address: str, seen: Sequence[Path], scan_minutes: float, work: Work = prepare_and_write
-) -> Iterator[Callable[[Sequence[Task]], Generator[Outcome, None, None]]]:
+    address: str, seen: Sequence[Path], scan_minutes: float, work: Callable[[JobT], ResultT]
+) -> Iterator[RunJobs[JobT, ResultT]]:
     """Connect to a dask cluster whose workers are fit for the work, and yield what does tasks.
 
     Args:
@@ -172,9 +172,9 @@ def _ask(client: Client, question: Callable[..., object], *arguments: str) -> di
 def _do_all(
     distributed: ModuleType,
     client: Client,
-    do_one: Callable[[Task], Outcome],
-    tasks: Sequence[Task],
-) -> Generator[Outcome, None, None]:
+    do_one: AnyWork,
+    tasks: Sequence[Job],
+) -> Generator[Any, None, None]:
     keys = [f"neurofm-{uuid.uuid4().hex}" for _ in tasks]
     by_key = dict(zip(keys, tasks, strict=True))
     finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -231,7 +231,7 @@ _processes: dict[tuple[str, int], ScanProcess] = {}
 _ended_runs: set[str] = set()
 
 
-def _do_here(task: Task, run: str, scan_minutes: float, work: Work) -> Outcome:
+def _do_here(task: Job, run: str, scan_minutes: float, work: AnyWork) -> Any:
     """Have this thread's own process do a task; a second one, if the first dies."""
     key = (run, threading.get_ident())
     death = ProcessDiedError(0)

@@ -10,13 +10,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
+from typing import Any
 
-from neurofm.preprocess.tasks import Outcome, Task
-
-Work = Callable[[Task], Outcome]
+from neurofm.preprocess.jobs import AnyWork, Job
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
@@ -65,9 +63,9 @@ class ScanProcess:
         threads: how many threads the libraries in it may use.
     """
 
-    def __init__(self, work: Work, threads: int) -> None:
+    def __init__(self, work: AnyWork, threads: int) -> None:
         self.pipe, theirs = Pipe()
-        self.task: Task | None = None
+        self.task: Job | None = None
         limits = dict.fromkeys(THREAD_VARIABLES, str(threads))
         with theirs:
             self._process = subprocess.Popen(
@@ -84,14 +82,14 @@ class ScanProcess:
         """The process id."""
         return self._process.pid
 
-    def begin(self, task: Task) -> None:
+    def begin(self, task: Job) -> None:
         """Hand it a task; `result` is there as soon as `pipe` can be read."""
         self.task = task
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.pipe.send_bytes(pickle.dumps(task))
 
-    def result(self) -> Outcome:
-        """Wait for the outcome of the task.
+    def result(self) -> Any:
+        """Wait for the result of the task.
 
         Raises:
             ProcessDiedError: there will be none.
@@ -104,8 +102,8 @@ class ScanProcess:
         self.task = None
         if isinstance(answer, BaseException):
             raise answer
-        if not isinstance(answer, Outcome):
-            raise TypeError(f"the work gave {type(answer).__name__}, no Outcome")
+        if not hasattr(answer, "after_deaths"):
+            raise TypeError(f"the work gave {type(answer).__name__}, no result of a job")
         return answer
 
     def kill(self) -> None:
@@ -140,10 +138,10 @@ def serve(descriptor: int) -> None:
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     pipe = Connection(descriptor)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        work: Work = pickle.loads(pipe.recv_bytes())
+        work: AnyWork = pickle.loads(pipe.recv_bytes())
         while True:
-            task: Task = pickle.loads(pipe.recv_bytes())
-            answer: Outcome | Exception
+            task: Job = pickle.loads(pipe.recv_bytes())
+            answer: object
             try:
                 answer = work(task)
             except Exception as error:  # noqa: BLE001 - it is raised again in the owner

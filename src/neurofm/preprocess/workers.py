@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
+from typing import Any
 
-from neurofm.preprocess.scan_process import ProcessDiedError, ScanProcess, Work
-from neurofm.preprocess.tasks import Outcome, Task, prepare_and_write
+from neurofm.preprocess.jobs import AnyWork, Job, JobT, ResultT
+from neurofm.preprocess.scan_process import ProcessDiedError, ScanProcess
 
 # A scan takes 15 to 30 s, with an outside program up to some 20 minutes; beyond this it hangs.
 DEFAULT_SCAN_MINUTES = 60.0
@@ -25,18 +26,18 @@ def suggested_workers() -> int:
 
 
 def run_tasks(
-    tasks: Sequence[Task],
+    tasks: Sequence[JobT],
     workers: int,
-    scan_minutes: float = DEFAULT_SCAN_MINUTES,
-    work: Work = prepare_and_write,
-) -> Generator[Outcome, None, None]:
+    scan_minutes: float,
+    work: Callable[[JobT], ResultT],
+) -> Generator[ResultT, None, None]:
     """Yield the outcome of every task as it is finished, in any order.
 
     A scan whose process dies is tried again at the end, with nothing beside it. A process that the
     system killed, as it does when memory runs out, is not replaced as long as others are left.
 
     Args:
-        tasks: the scans.
+        tasks: the scans, or other jobs.
         workers: processes; 0 works in this process, without a time limit.
         scan_minutes: a scan at work for longer is a failure, its process is killed; 0 for no limit.
         work: what is done with each task.
@@ -56,7 +57,7 @@ def run_tasks(
         pool.close()
 
 
-def timed_out(task: Task, scan_minutes: float) -> Outcome:
+def timed_out(task: Job, scan_minutes: float) -> Any:
     """The outcome of a scan that was given up."""
     reason = (
         f"was not done after {scan_minutes:g} minutes and was stopped; "
@@ -65,7 +66,7 @@ def timed_out(task: Task, scan_minutes: float) -> Outcome:
     return task.failed("start", "timeout", reason)
 
 
-def died_twice(task: Task, death: ProcessDiedError) -> Outcome:
+def died_twice(task: Job, death: ProcessDiedError) -> Any:
     """The outcome of a scan whose process died, and died again."""
     mend = "use a machine with more" if death.was_killed else "look at the scan"
     kind = "killed" if death.was_killed else "crashed"
@@ -77,14 +78,14 @@ def died_twice(task: Task, death: ProcessDiedError) -> Outcome:
 class _Pool:
     """Processes at work, each with the time by which it must be done."""
 
-    work: Work
+    work: AnyWork
     threads: int
     scan_minutes: float
     busy: dict[ScanProcess, float] = field(default_factory=dict)
     idle: list[ScanProcess] = field(default_factory=list)
-    died: list[Task] = field(default_factory=list)
+    died: list[Job] = field(default_factory=list)
 
-    def run(self, tasks: Sequence[Task], workers: int) -> Iterator[Outcome]:
+    def run(self, tasks: Sequence[Job], workers: int) -> Iterator[Any]:
         waiting = deque(tasks)
         while waiting or self.busy:
             while waiting and len(self.busy) < workers:
@@ -102,7 +103,7 @@ class _Pool:
                     yield outcome
             yield from self._overdue()
 
-    def again(self, task: Task) -> Outcome:
+    def again(self, task: Job) -> Any:
         """Try a task on which a process died, alone."""
         self.close()
         self._begin(task)
@@ -118,7 +119,7 @@ class _Pool:
             process.kill()
         self.busy, self.idle = {}, []
 
-    def _begin(self, task: Task) -> None:
+    def _begin(self, task: Job) -> None:
         process = self.idle.pop() if self.idle else ScanProcess(self.work, self.threads)
         limit = self.scan_minutes * 60 if self.scan_minutes else float("inf")
         self.busy[process] = time.monotonic() + limit
@@ -131,7 +132,7 @@ class _Pool:
         by_pipe = {process.pipe: process for process in self.busy}
         return [by_pipe[pipe] for pipe in wait(list(by_pipe), patience) if pipe in by_pipe]
 
-    def _finish(self, process: ScanProcess) -> Outcome:
+    def _finish(self, process: ScanProcess) -> Any:
         del self.busy[process]
         try:
             outcome = process.result()
@@ -141,7 +142,7 @@ class _Pool:
         self.idle.append(process)
         return outcome
 
-    def _overdue(self) -> Iterator[Outcome]:
+    def _overdue(self) -> Iterator[Any]:
         now = time.monotonic()
         for process in [process for process, end in self.busy.items() if end <= now]:
             del self.busy[process]

@@ -55,8 +55,9 @@ def build_task(index: pd.DataFrame, config: SupervisedConfig, split: SplitConfig
         LeakageError: given roles put one person into two parts.
         RunError: a part has no labelled scan, or training has one class only.
     """
-    target = build_target(index, config.target, _FEWEST_OF_A_CLASS)
-    labelled = index.iloc[target.rows]
+    pool = _pool(index, config, split)
+    target = build_target(pool, config.target, _FEWEST_OF_A_CLASS)
+    labelled = pool.iloc[target.rows]
     strata = pd.Series(task_strata(target), index=labelled.index)
     roles = task_roles(labelled, strata, split)
     parts = {role: labelled[roles == role] for role in (TRAIN, VALIDATION, TEST)}
@@ -72,6 +73,22 @@ def build_task(index: pd.DataFrame, config: SupervisedConfig, split: SplitConfig
     }
     head, weights = _head(target, parts, values, config)
     return Task(head, values, weights, parts[TRAIN], parts[VALIDATION], parts[TEST], target.notes)
+
+
+def _pool(index: pd.DataFrame, config: SupervisedConfig, split: SplitConfig) -> pd.DataFrame:
+    """The rows that the task is about."""
+    pool = index
+    if split.task_cohorts:
+        pool = pool[pool["cohort"].isin(split.task_cohorts)]
+    if config.classes and config.target in pool:
+        pool = pool[pool[config.target].astype(str).isin(config.classes)]
+    if pool.empty:
+        raise RunError(
+            "no scan is of the task's cohorts and classes",
+            f"the store's cohorts are {', '.join(sorted(set(index['cohort'])))}",
+            "split.task_cohorts, objective.classes",
+        )
+    return pool
 
 
 def _head(
