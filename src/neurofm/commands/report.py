@@ -16,12 +16,13 @@ def report(
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     run: Path | None = None,
 ) -> int:
-    """Write one self-contained HTML page; of an evaluation, also results.md and results.csv.
+    """Write one self-contained HTML page; of an evaluation or a study, also its tables.
 
     Parameters
     ----------
     folder
-        Of a finished neurofm evaluate, or of neurofm pretrain, under way or finished.
+        Of a finished neurofm evaluate, of a recipe or a study, or of neurofm pretrain, under way
+        or finished.
     output
         The page; in the folder by default, report.html or run.html.
     run
@@ -31,9 +32,13 @@ def report(
     from neurofm.evaluation.record import RECORD
     from neurofm.reports.page import write_report
     from neurofm.reports.run_page import write_run_page
+    from neurofm.reports.study_page import write_study_page
     from neurofm.reports.training_log import has_log
+    from neurofm.study.record import STUDY
 
-    if has_log(folder) and run is None:
+    if (folder / STUDY).is_file() and run is None:
+        page = write_study_page(folder, output)
+    elif has_log(folder) and run is None:
         page = write_run_page(folder, output)
     elif not (folder / RECORD).is_file():
         raise RunError(

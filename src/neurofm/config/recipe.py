@@ -101,9 +101,13 @@ def find_recipe(reference: str | Path) -> Path:
 
 def packaged_recipes() -> dict[str, Path]:
     """Name and file of every recipe that comes with neurofm."""
+    return {path.stem: path for path in sorted(recipes_folder().glob("*.yaml"))}
+
+
+def recipes_folder() -> Path:
+    """Where the recipes that come with neurofm lie: in the package, or in a clone of the source."""
     inside = Path(__file__).parents[1] / "recipes"
-    folder = inside if inside.is_dir() else Path(__file__).parents[3] / "recipes"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return inside if inside.is_dir() else Path(__file__).parents[3] / "recipes"
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:

@@ -80,8 +80,7 @@ class Contenders:
             if runs[0].target is None:
                 rows += self._probed(runs)
                 continue
-            said = tuple(_said(run, self._of(run)) for run in runs)
-            rows.append(AsTrained(name, said, tuple(_is_balanced(run) for run in runs)))
+            rows.append(as_trained(name, runs, [self._of(run) for run in runs]))
             rows.append(Model(probe_name(name), tuple(self._of(run) for run in runs)))
         return [*rows, *self.random]
 
@@ -93,6 +92,12 @@ class Contenders:
 
     def _of(self, run: GivenRun) -> Features:
         return self.features[self.runs.index(run)]
+
+
+def as_trained(name: str, runs: Sequence[GivenRun], features: Sequence[Features]) -> AsTrained:
+    """The row of networks with heads, from what their encoders made of the evaluated scans."""
+    said = tuple(_said(run, own) for run, own in zip(runs, features, strict=True))
+    return AsTrained(name, said, tuple(_is_balanced(run) for run in runs))
 
 
 def by_model(runs: Sequence[GivenRun]) -> dict[str, list[GivenRun]]:

@@ -44,21 +44,29 @@ def probe_test_parts(
     progress.start("Probing", sum(len(model.repeats) for _, model in work), "probes")
     for task, model in work:
         for repeat in range(len(model.repeats)):
-            outcome = _outcome(task, model, repeat)
+            outcome = outcome_of(task, model, repeat)
             of_test = task.target_of(TEST)
             tables.append(predictions_table(frame, of_test, model.name, repeat, outcome))
             progress.advance(note=f"{task.target.task}: {model.name}")
     progress.finish()
-    return pd.concat(tables, ignore_index=True), tuple(_record(task) for task in tasks)
+    return pd.concat(tables, ignore_index=True), tuple(task_record(task) for task in tasks)
 
 
-def _outcome(task: PartedTask, model: Contender, repeat: int) -> Outcome:
+def outcome_of(task: PartedTask, model: Contender, repeat: int) -> Outcome:
+    """What one repeat of a contender predicts of a task's test part.
+
+    Args:
+        task: its places are in the frame that the contender's features are of.
+        model: read or probed.
+        repeat: which.
+    """
     if isinstance(model, AsTrained):
         return model.outcome(task, repeat)
     return predict_test_part(model.features(repeat)[task.target.rows], task)
 
 
-def _record(task: PartedTask) -> TaskRecord:
+def task_record(task: PartedTask) -> TaskRecord:
+    """What a results folder says of a task with parts."""
     test = task.target_of(TEST)
     return TaskRecord(
         task=test.task,

@@ -102,7 +102,8 @@ def _scatter(rows: pd.DataFrame, task: TaskRecord) -> str:
 def _roc(rows: pd.DataFrame, task: TaskRecord, models: Sequence[str]) -> str:
     figure, axes = new_figure(3.6, 3.5)
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
-    others = [(model, CATEGORIES[k % len(CATEGORIES)], "-") for k, model in enumerate(models[1:])]
+    unlike = CATEGORIES[1:]  # the first is hard to tell from the accent
+    others = [(model, unlike[k % len(unlike)], "-") for k, model in enumerate(models[1:])]
     for model, colour, dashes in (
         (VOLUMES, MUTED, "--"),
         (RANDOM, MUTED, "-"),

@@ -1,0 +1,157 @@
+"""The page of a study: its table, the paper's beside it, and a section for each task.
+
+Self-contained, rebuilt from the study's Parquet files alone; it names no participant and no file.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from neurofm.config.study import TaskOfStudy
+from neurofm.evaluation.record import TaskRecord
+from neurofm.files import write_bytes, write_text
+from neurofm.reports.drawing import as_svg
+from neurofm.reports.figures import intervals_figure, task_figure
+from neurofm.reports.study_figures import efficiency_figure
+from neurofm.reports.study_table import (
+    SavedStudy,
+    StudyTable,
+    as_csv,
+    as_latex,
+    as_markdown,
+    read_saved_study,
+    table_of,
+)
+from neurofm.reports.templates import page_template
+from neurofm.reports.words import gain, interval, p_value
+
+STUDY_PAGE = "report.html"
+_FIGURES = "figures"
+_DOTS_PER_INCH = 200
+
+
+@dataclass(frozen=True)
+class Versus:
+    """The study's own model against another one, on the same people."""
+
+    model: str
+    gain: str
+    interval: str
+    p: str
+
+
+@dataclass(frozen=True)
+class TaskSection:
+    """One task on the page."""
+
+    task: TaskOfStudy
+    record: TaskRecord
+    people: str
+    efficiency: str
+    intervals: str
+    figure: str
+    versus: tuple[Versus, ...]
+
+
+def write_study_page(folder: Path, page: Path | None = None) -> Path:
+    """Write `report.html`, `table2.md`, `.csv` and `.tex`, and `figures/` as SVG and PNG.
+
+    Args:
+        folder: of a finished study.
+        page: the HTML file; `report.html` in the folder where not given.
+
+    Returns:
+        the page.
+
+    Raises:
+        RunError: the folder is no finished study, or a table in it is damaged.
+    """
+    saved = read_saved_study(folder)
+    table, page = table_of(saved), page or folder / STUDY_PAGE
+    figures = {task.name: efficiency_figure(saved, task) for task in saved.record.study.tasks}
+    for name, figure in figures.items():
+        _save(figure, page.parent / _FIGURES / f"data-efficiency-{name}")
+    sections = [
+        _section(saved, task, record, figures[task.name])
+        for task, record in zip(saved.record.study.tasks, saved.record.tasks, strict=True)
+    ]
+    write_text(page, _render(saved, table, sections))
+    for ending, text in (
+        ("md", as_markdown(table)), ("csv", as_csv(table)), ("tex", as_latex(table)),
+    ):  # fmt: skip
+        write_text(page.parent / f"table2.{ending}", text)
+    return page
+
+
+def _section(
+    saved: SavedStudy, task: TaskOfStudy, record: TaskRecord, efficiency: Figure
+) -> TaskSection:
+    whole = saved.results[saved.results["fraction"] == 1]
+    predictions = saved.predictions[saved.predictions["fraction"] == 1]
+    first = saved.record.study.first
+    models = [first, *(m.name for m in saved.record.study.models if m.name != first)]
+    return TaskSection(
+        task=task,
+        record=record,
+        people=_people(record),
+        efficiency=as_svg(
+            efficiency, f"efficiency-{task.name}", f"{task.title} over the share of training"
+        ),
+        intervals=intervals_figure(whole, record, models),
+        figure=task_figure(predictions, record, models),
+        versus=_versus(saved.comparisons, task.name),
+    )
+
+
+def _people(record: TaskRecord) -> str:
+    text = (
+        f"{record.train_participants} participants in training, "
+        f"{record.validation_participants} in validation, {record.participants} in the test"
+    )
+    if record.positives is None:
+        return text
+    return f"{text}, {record.positives} of them {record.classes[-1]}"
+
+
+def _versus(comparisons: pd.DataFrame, task: str) -> tuple[Versus, ...]:
+    if comparisons.empty:
+        return ()
+    return tuple(
+        Versus(
+            model=str(row["against"]),
+            gain=gain(float(row["gain"]), str(row["metric"])),
+            interval=interval(
+                float(row["low"]), float(row["high"]), str(row["metric"]), float(row["gain"])
+            ),
+            p=p_value(float(row["p_holm"])),
+        )
+        for _, row in comparisons[comparisons["task"] == task].iterrows()
+    )
+
+
+def _render(saved: SavedStudy, table: StudyTable, sections: list[TaskSection]) -> str:
+    record = saved.record
+    return page_template("study_page.html.j2").render(
+        record=record,
+        study=record.study,
+        table=table,
+        sections=sections,
+        hours=record.seconds_of_cells / 3600,
+        participants=sum(record.participants_by_cohort.values()),
+        scans=sum(record.scans_by_cohort.values()),
+    )
+
+
+def _save(figure: Figure, stem: Path) -> None:
+    for ending in ("svg", "png"):
+        buffer = io.BytesIO()
+        metadata = {"Date": None, "Creator": None} if ending == "svg" else {"Software": None}
+        figure.savefig(
+            buffer, format=ending, dpi=_DOTS_PER_INCH, facecolor="white", metadata=metadata
+        )
+        write_bytes(stem.with_suffix(f".{ending}"), buffer.getvalue())

@@ -1,0 +1,137 @@
+"""A study that may begin: its tasks divided, its encoders checked against the scans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+
+from neurofm.cohorts.task_roles import TEST, VALIDATION
+from neurofm.config.study import StudyConfig, TaskOfStudy, study_split
+from neurofm.errors import ConfigError, RunError
+from neurofm.evaluation.given import GivenRun
+from neurofm.evaluation.parts import PartedTask, divide
+from neurofm.files import fingerprint_of
+from neurofm.models.suitability import check_contract, check_overlap
+from neurofm.models.weights import load_weights
+from neurofm.store.reader import Store
+from neurofm.study.cells import task_split
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What a study goes on with although results suffer, and says so."""
+
+    overlap: bool = False
+    other_contract: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedStudy:
+    """A study that may begin.
+
+    Attributes:
+        study: all its values.
+        store: the scans.
+        encoders: the pre-trained weights by their names.
+        tasks: every task and share of its training part, by its short name and the share; places
+            are in `frame`.
+        rows: rows of the store that any task needs, ascending.
+        frame: their index rows.
+        warnings: what a reader must know.
+        data: fingerprint of the scans and their labels.
+    """
+
+    study: StudyConfig
+    store: Store
+    encoders: Mapping[str, GivenRun]
+    tasks: Mapping[tuple[str, float], PartedTask]
+    rows: Int[np.ndarray, " rows"]
+    frame: pd.DataFrame
+    warnings: tuple[str, ...]
+    data: str
+
+    def whole(self, task: TaskOfStudy) -> PartedTask:
+        """A task with the whole of its training part."""
+        return self.tasks[task.name, 1.0]
+
+
+def open_study(
+    study: StudyConfig, store: Store, weights: Mapping[str, Path], allowed: Allowed
+) -> OpenedStudy:
+    """Divide the tasks and check the encoders, before anything is trained.
+
+    Args:
+        study: what is to be done.
+        store: the scans.
+        weights: folder of each pre-training that the models name.
+        allowed: what is gone on with.
+
+    Raises:
+        ConfigError: an encoder is missing, or a recipe divides the tasks otherwise.
+        ContractError: weights are for scans preprocessed otherwise.
+        LeakageError: weights have seen people of a validation or test part.
+        RunError: a task has nobody to test.
+    """
+    encoders = _encoders(study, weights)
+    split = study_split(study)
+    tasks = {
+        (task.name, fraction): divide(
+            store.index, task.target, task_split(split, task, fraction), task.classes
+        )
+        for task in study.tasks
+        for fraction in study.fractions
+    }
+    for (name, _), parted in tasks.items():
+        if parted.why_not:
+            raise RunError(
+                f"the task '{name}' has nothing to test ({parted.why_not})",
+                "see its cohorts and classes, and the split of the index", "store",
+            )  # fmt: skip
+    notes: list[str] = []
+    for name, run in encoders.items():
+        found = check_contract(store, run.card, allowed.other_contract)
+        for task in study.tasks:
+            judged = _judged(store.index, tasks[task.name, 1.0])
+            found += check_overlap(run.card, judged, allowed.overlap)[1]
+        notes += [f"{name}: {note}" for note in dict.fromkeys(found)]
+    rows = np.unique(np.concatenate([parted.target.rows for parted in tasks.values()]))
+    frame = store.index.loc[rows].reset_index(drop=True)
+    return OpenedStudy(
+        study=study,
+        store=store,
+        encoders=encoders,
+        tasks={key: parted.placed(rows) for key, parted in tasks.items()},
+        rows=rows,
+        frame=frame,
+        warnings=tuple(notes),
+        data=fingerprint_of([store.content, rows.tolist()]),
+    )
+
+
+def _encoders(study: StudyConfig, weights: Mapping[str, Path]) -> dict[str, GivenRun]:
+    wanted = {model.encoder for model in study.models if model.encoder is not None}
+    for name in sorted(wanted - set(weights)):
+        raise ConfigError(
+            f"the study's models start from '{name}'", f"add --weights {name}=FOLDER", "--weights"
+        )
+    for name in sorted(set(weights) - set(study.pretraining)):
+        raise ConfigError(
+            f"no model of the study starts from '{name}'",
+            f"there are: {', '.join(study.pretraining)}", f"--weights {name}=...",
+        )  # fmt: skip
+    return {
+        name: GivenRun(name, weights[name], load_weights(weights[name]).card)
+        for name in study.pretraining
+        if name in wanted
+    }
+
+
+def _judged(index: pd.DataFrame, parted: PartedTask) -> pd.DataFrame:
+    rows = [parted.target_of(role).rows for role in (VALIDATION, TEST)]
+    frame: pd.DataFrame = index.loc[np.concatenate(rows)]
+    return frame

@@ -1,0 +1,59 @@
+"""What a study's folder says of itself beside its tables: `study.json`, the last thing written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from neurofm.config.study import StudyConfig
+from neurofm.errors import RunError
+from neurofm.evaluation.record import TaskRecord, WeightsRecord
+from neurofm.files import read_json, write_json
+
+STUDY, PREDICTIONS, RESULTS = "study.json", "predictions.parquet", "results.parquet"
+COMPARISONS, FAILURES = "comparisons.parquet", "failures.csv"
+
+
+class StudyRecord(BaseModel):
+    """Everything about a study that is no table; it names no participant and no path."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: Literal[1] = 1
+    study: StudyConfig
+    tasks: tuple[TaskRecord, ...]
+    encoders: tuple[WeightsRecord, ...]
+    contract_fingerprint: str
+    data_fingerprint: str
+    spacing_mm: float
+    scans_by_cohort: dict[str, int]
+    participants_by_cohort: dict[str, int]
+    cells: int
+    failed: tuple[str, ...]
+    seconds_of_cells: float
+    warnings: tuple[str, ...]
+    software: dict[str, str]
+
+
+def write_study(folder: Path, record: StudyRecord) -> None:
+    """Write `study.json`; a folder that has it is complete."""
+    write_json(folder / STUDY, record.model_dump(mode="json"))
+
+
+def read_study(folder: Path) -> StudyRecord:
+    """Read `study.json`.
+
+    Raises:
+        RunError: the folder is no finished study, or another version's.
+    """
+    path = folder / STUDY
+    if not path.is_file():
+        raise RunError("is no finished study", "run it with: neurofm evaluate STUDY", folder)
+    try:
+        return StudyRecord.model_validate(read_json(path))
+    except (ValidationError, ValueError):
+        raise RunError(
+            "was written by another version of neurofm", "evaluate again: finished cells stay", path
+        ) from None
