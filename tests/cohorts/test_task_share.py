@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pandas as pd
 import pytest
 
@@ -33,7 +35,7 @@ def _roles(frame: pd.DataFrame, fraction: float, **other: int) -> pd.Series:
 
 def test_a_smaller_share_is_part_of_a_larger_and_the_other_parts_stay(frame: pd.DataFrame) -> None:
     shares = [_roles(frame, fraction) for fraction in _FRACTIONS]
-    for smaller, larger in zip(shares, shares[1:], strict=False):
+    for smaller, larger in itertools.pairwise(shares):
         assert set(smaller.index[smaller == TRAIN]) < set(larger.index[larger == TRAIN])
         for role in (VALIDATION, TEST):
             assert smaller.index[smaller == role].equals(larger.index[larger == role])

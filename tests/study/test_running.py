@@ -1,0 +1,261 @@
+"""A study: every cell's predictions, what is kept, what is refused, what a failure costs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from neurofm.cohorts.task_roles import TEST
+from neurofm.config.study import StudyConfig
+from neurofm.errors import ConfigError, LeakageError, RunError
+from neurofm.evaluation.baselines import AS_TRAINED, RANDOM
+from neurofm.evaluation.given import Given
+from neurofm.evaluation.parts import divide
+from neurofm.evaluation.protocol import evaluate
+from neurofm.models.weights import load_weights
+from neurofm.study.cells import cell_folder, cell_recipe, trained_places
+from neurofm.study.opened import Allowed
+from neurofm.study.record import STUDY, StudyRecord
+from neurofm.study.running import Machinery, run_study
+
+_TRAINED = ("from scratch", "fine-tuned")
+_HERE = Machinery(workers=0, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def carry_out(study_place: SimpleNamespace) -> Callable[..., tuple[StudyRecord, Any]]:
+    def run(study: StudyConfig, folder: Path, **other: Any) -> tuple[StudyRecord, Any]:
+        place = study_place
+        return run_study(study, place.store, place.weights, folder, _HERE, **other)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished(
+    study_place: SimpleNamespace,
+    carry_out: Callable[..., tuple[StudyRecord, Any]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    folder = tmp_path_factory.mktemp("finished") / "out"
+    _, failures = carry_out(study_place.kit.study(), folder)
+    assert not failures
+    return folder
+
+
+def _predictions(folder: Path) -> pd.DataFrame:
+    return pd.read_parquet(folder / "predictions.parquet")
+
+
+def _times(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.glob("cells/**/cell.json")}
+
+
+def test_every_cell_leaves_predictions_of_the_same_test_people(
+    finished: Path, study_place: SimpleNamespace
+) -> None:
+    found = _predictions(finished)
+    of_trained = found[found["model"].isin(_TRAINED)]
+    runs = of_trained.groupby(["task", "model", "fraction"])["seed"].unique()
+    assert len(runs) == 2 * 2 * 2
+    assert all(list(seeds) == ([0, 1] if key[2] == 1 else [0]) for key, seeds in runs.items())
+    for target, task in (("sex", "sex"), ("age_years", "age")):
+        split = cell_recipe_of(study_place, task).split
+        test = divide(study_place.store.index, target, split).target_of(TEST)
+        wanted = list(study_place.store.index["scan_id"].iloc[test.rows])
+        cells = found[found["task"] == task].groupby(["model", "seed", "fraction"])
+        assert all(list(rows["scan_id"]) == wanted for _, rows in cells)
+        assert {"probe", RANDOM, "mean or majority"} < set(found["model"])
+
+
+def cell_recipe_of(place: SimpleNamespace, task: str) -> Any:
+    study = place.kit.study()
+    return next(cell_recipe(study, *each) for each in trained_places(study) if each[2].task == task)
+
+
+def test_a_cell_predicts_what_evaluate_says_of_the_same_run(
+    finished: Path, study_place: SimpleNamespace, tmp_path: Path
+) -> None:
+    study = study_place.kit.study()
+    task, model, place = next(
+        each for each in trained_places(study) if each[2].model == "fine-tuned"
+    )
+    recipe = cell_recipe(study, task, model, place)
+    run = finished / cell_folder(place) / "run"
+    evaluate(recipe, study_place.store, [Given(run)], tmp_path / "e")
+    other = _predictions(tmp_path / "e")
+    other = other[other["model"] == AS_TRAINED].sort_values("scan_id")
+    own = _predictions(finished)
+    own = own[(own["model"] == place.model) & (own["task"] == place.task)]
+    own = own[(own["seed"] == 0) & (own["fraction"] == 1)].sort_values("scan_id")
+    assert np.stack(own["probabilities"].to_list()) == pytest.approx(
+        np.stack(other["probabilities"].to_list()), abs=1e-6
+    )
+
+
+def test_fine_tuning_starts_from_the_encoder_and_the_other_from_scratch(
+    finished: Path, study_place: SimpleNamespace
+) -> None:
+    sha256 = load_weights(study_place.weights["simclr"]).card.weights_sha256
+    for place in (each[2] for each in trained_places(study_place.kit.study())):
+        card = load_weights(finished / cell_folder(place) / "run").card
+        assert (card.started_from == sha256) == (place.model == "fine-tuned")
+
+
+def test_a_smaller_share_trains_on_fewer_people(
+    finished: Path, study_place: SimpleNamespace
+) -> None:
+    counts = {}
+    for place in (each[2] for each in trained_places(study_place.kit.study())):
+        head = load_weights(finished / cell_folder(place) / "run").card.head
+        assert head is not None
+        counts[place.fraction] = head.train_participants
+    assert counts[0.5] == round(counts[1.0] / 2)
+
+
+def test_results_have_every_share_and_comparisons_the_whole(finished: Path) -> None:
+    results = pd.read_parquet(finished / "results.parquet")
+    assert set(results["fraction"]) == {0.5, 1.0}
+    compared = pd.read_parquet(finished / "comparisons.parquet")
+    assert set(compared["model"]) == {"fine-tuned"}
+    assert {"from scratch", "probe", RANDOM} < set(compared["against"])
+    assert (compared["p_holm"] >= compared["p"]).all()
+
+
+def test_the_same_call_again_trains_nothing_and_says_the_same(
+    finished: Path, study_place: SimpleNamespace, carry_out: Callable[..., Any]
+) -> None:
+    before, said = _times(finished), _predictions(finished)
+    carry_out(study_place.kit.study(), finished)
+    assert _times(finished) == before
+    pd.testing.assert_frame_equal(_predictions(finished), said)
+
+
+def test_an_unfinished_cell_is_done_again_and_alone(
+    finished: Path, study_place: SimpleNamespace, carry_out: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder)
+    before, said = _times(folder), _predictions(folder)
+    lost = next(iter(before))
+    shutil.rmtree(lost.parent)
+    carry_out(study_place.kit.study(), folder)
+    after = _times(folder)
+    assert [path for path in before if before[path] != after[path]] == [lost]
+    pd.testing.assert_frame_equal(_predictions(folder), said)
+
+
+def test_another_seed_adds_cells_and_keeps_the_others(
+    finished: Path, study_place: SimpleNamespace, carry_out: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder)
+    before = _times(folder)
+    models = study_place.kit.values["models"][:2]
+    record, _ = carry_out(study_place.kit.study(seeds=3, models=models, ours="probe"), folder)
+    after = _times(folder)
+    assert {path: after[path] for path in before} == before
+    assert len(after) == len(before) + 2
+    assert record.cells == 2 * (3 + 1)
+
+
+def test_an_encoder_that_has_seen_test_people_is_refused_before_anything_is_trained(
+    study_place: SimpleNamespace, carry_out: Callable[..., Any], tmp_path: Path
+) -> None:
+    index = study_place.store.index
+    sides, index["split"] = index["split"].copy(), "held-out"
+    try:
+        with pytest.raises(LeakageError, match="seen in pre-training"):
+            carry_out(study_place.kit.study(), tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+    finally:
+        index["split"] = sides
+
+
+def test_a_cell_that_fails_costs_only_itself(
+    study_place: SimpleNamespace, carry_out: Callable[..., Any], tmp_path: Path
+) -> None:
+    models = [
+        {"name": "too fast", "recipe": "finetune-simclr",
+         "changes": {"training": {"learning_rate": 1e30, "epochs": 4}}},
+        {"name": "fine", "recipe": "finetune-simclr"},
+    ]  # fmt: skip
+    tasks = study_place.kit.values["tasks"][1:]
+    study = study_place.kit.study(models=models, tasks=tasks, seeds=1, fractions=[1.0])
+    record, failures = carry_out(study, tmp_path / "out")
+    assert [failure.participant for failure in failures] == ["age: too fast, run 1"]
+    assert record.failed == ("age: too fast, run 1",)
+    assert "too fast" in (tmp_path / "out" / "failures.csv").read_text()
+    found = _predictions(tmp_path / "out")
+    assert "fine" in set(found["model"])
+    assert "too fast" not in set(found["model"])
+
+
+def test_what_does_not_go_together_is_refused(
+    study_place: SimpleNamespace, tmp_path: Path, finished: Path
+) -> None:
+    kit, store = study_place.kit, study_place.store
+    with pytest.raises(ConfigError, match="start from 'simclr'; add --weights simclr=FOLDER"):
+        run_study(kit.study(), store, {}, tmp_path / "out", _HERE)
+    other = study_place.weights | {"mae": tmp_path}
+    with pytest.raises(ConfigError, match="no model of the study starts from 'mae'"):
+        run_study(kit.study(), store, other, tmp_path / "out", _HERE)
+    nobody = [{"name": "x", "title": "X", "target": "sex", "cohorts": ["elsewhere"]}]
+    with pytest.raises(RunError, match="'x' has nothing to test"):
+        run_study(kit.study(tasks=nobody), store, study_place.weights, tmp_path / "out", _HERE)
+    assert not (tmp_path / "out" / STUDY).exists()
+
+
+def test_allowed_overlap_is_said(
+    study_place: SimpleNamespace, carry_out: Callable[..., Any], tmp_path: Path
+) -> None:
+    index = study_place.store.index
+    sides, index["split"] = index["split"].copy(), "held-out"
+    try:
+        study = study_place.kit.study(models=study_place.kit.values["models"][1:2])
+        record, _ = carry_out(study, tmp_path / "out", allowed=Allowed(overlap=True))
+    finally:
+        index["split"] = sides
+    assert any("seen in pre-training, as was allowed" in text for text in record.warnings)
+
+
+@pytest.mark.slow
+def test_processes_side_by_side_give_the_same_predictions(
+    study_place: SimpleNamespace, tmp_path: Path
+) -> None:
+    tasks = study_place.kit.values["tasks"][:1]
+    study = study_place.kit.study(tasks=tasks, seeds=1)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as each of two processes of a machine with two cores has
+    try:
+        for workers in (0, 2):
+            machinery = Machinery(workers, device="cpu")
+            folder = tmp_path / str(workers)
+            run_study(study, study_place.store, study_place.weights, folder, machinery)
+    finally:
+        torch.set_num_threads(threads)
+    pd.testing.assert_frame_equal(*(_predictions(tmp_path / name) for name in ("0", "2")))
+
+
+@pytest.mark.slow
+def test_a_cluster_does_the_cells_too(study_place: SimpleNamespace, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    tasks = study_place.kit.values["tasks"][:1]
+    study = study_place.kit.study(tasks=tasks, seeds=1, fractions=[1.0])
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None
+    ) as cluster:
+        machinery = Machinery(cluster=cluster.scheduler_address, device="cpu")
+        _, failures = run_study(
+            study, study_place.store, study_place.weights, tmp_path / "out", machinery
+        )
+    assert not failures
+    assert {"from scratch", "fine-tuned"} < set(_predictions(tmp_path / "out")["model"])
