@@ -3,12 +3,14 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
+REHEARSAL := rehearsal
 
-.PHONY: demo test test-full lint docs bench wheel-check install clean
+.PHONY: demo rehearsal test test-full lint docs bench wheel-check install clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       install, then the whole path on simulated heads (a few minutes)"
+	@echo "make rehearsal  the paper's experiment on simulated cohorts (about an hour and a half)"
 	@echo "make test       install, then the tests"
 	@echo "make test-full  the slow tests too, on real scans where present"
 	@echo "make lint       formatting, types, import floors"
@@ -26,6 +28,9 @@ install: $(BIN)/.installed
 
 demo: install
 	$(BIN)/neurofm run demo -o $(DEMO)
+
+rehearsal: install
+	$(BIN)/neurofm run paper-rehearsal -o $(REHEARSAL)
 
 test: install
 	$(BIN)/python -m pytest -m "not slow"

@@ -15,12 +15,14 @@ import pandas as pd
 from neurofm.cohorts.failures import Failure
 from neurofm.config.objectives import SupervisedConfig
 from neurofm.config.recipe import Recipe
+from neurofm.config.study import StudyConfig
 from neurofm.errors import ConfigError, RunError
 from neurofm.files import only_writer, read_json, write_json
 from neurofm.progress import Progress
 
 if TYPE_CHECKING:
     from neurofm.preprocess.batch import BatchResult
+    from neurofm.store.reader import Store
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +43,32 @@ class Finished:
 
 
 @dataclass(frozen=True, eq=False)
-class _Course:
-    """What every stage needs to know."""
+class Prepared:
+    """Scans that are ready to be learnt from.
+
+    Attributes:
+        indexed: the index of all scans, with their split.
+        failures: the scans that could not be used, and why.
+        store: of the others.
+    """
+
+    indexed: pd.DataFrame
+    failures: tuple[Failure, ...]
+    store: Store
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What every stage needs to know.
+
+    Attributes:
+        recipe: of the preparation, and of a run of one recipe.
+        sources: where the scans are; none: the recipe's phantoms.
+        folder: of the run.
+        workers: processes that work on scans side by side.
+        progress: shown the course of each stage.
+        tell: given each line that the user should read.
+    """
 
     recipe: Recipe
     sources: Sequence[Path]
@@ -79,28 +105,21 @@ def run_recipe(
         RunError: the folder holds another recipe's run, or no scan could be used.
     """
     with only_writer(folder):
-        _claim(folder, recipe, sources)
-        return _run_stages(_Course(recipe, sources, folder, workers, progress, tell))
+        claim(folder, recipe, sources)
+        return _run_stages(Course(recipe, sources, folder, workers, progress, tell))
 
 
-def _run_stages(course: _Course) -> Finished:
+def _run_stages(course: Course) -> Finished:
     from neurofm.evaluation.protocol import evaluate
     from neurofm.reports.onlookers import ONLOOKERS
     from neurofm.reports.page import write_report
-    from neurofm.store.packing import pack
-    from neurofm.store.reader import open_store
     from neurofm.training.device import choose_device
     from neurofm.training.fit import Manner, pretrain, train
 
     recipe, folder, progress = course.recipe, course.folder, course.progress
-    stages = _Stages(folder / "stages.json")
-    with stages.timed("index"):
-        frame = _index(course)
-    with stages.timed("preprocess"):
-        done = _preprocess(course, frame)
-    with stages.timed("pack"):
-        packed = pack(folder / "derivatives", folder / "store", recipe.store, progress)
-    store = open_store(folder / "store")
+    stages = Stages(folder / "stages.json")
+    prepared = prepare(course, stages)
+    store = prepared.store
     has_labels = isinstance(recipe.objective, SupervisedConfig)
     learn = train if has_labels else pretrain
     with stages.timed("train" if has_labels else "pretrain"):
@@ -112,11 +131,27 @@ def _run_stages(course: _Course) -> Finished:
         page = write_report(
             folder / "evaluation", folder / "run", folder / "evaluation" / "report.html"
         )
-    failures = done.failures + packed.failures
-    return Finished(frame, failures, folder / "evaluation", page)
+    return Finished(prepared.indexed, prepared.failures, folder / "evaluation", page)
 
 
-def _index(course: _Course) -> pd.DataFrame:
+def prepare(course: Course, stages: Stages) -> Prepared:
+    """Index, divide, preprocess and pack the scans; what is finished is kept."""
+    from neurofm.store.packing import pack
+    from neurofm.store.reader import open_store
+
+    folder = course.folder
+    with stages.timed("index"):
+        frame = _index(course)
+    with stages.timed("preprocess"):
+        done = _preprocess(course, frame)
+    with stages.timed("pack"):
+        packed = pack(
+            folder / "derivatives", folder / "store", course.recipe.store, course.progress
+        )
+    return Prepared(frame, done.failures + packed.failures, open_store(folder / "store"))
+
+
+def _index(course: Course) -> pd.DataFrame:
     from neurofm.cohorts.failures import write_failures
     from neurofm.cohorts.index import read_index, write_index
     from neurofm.cohorts.phantom import write_phantom_cohort
@@ -141,7 +176,7 @@ def _index(course: _Course) -> pd.DataFrame:
     return frame
 
 
-def _preprocess(course: _Course, frame: pd.DataFrame) -> BatchResult:
+def _preprocess(course: Course, frame: pd.DataFrame) -> BatchResult:
     from neurofm.preprocess.batch import preprocess_index
     from neurofm.reports.quality_page import write_quality_page
 
@@ -159,23 +194,29 @@ def _preprocess(course: _Course, frame: pd.DataFrame) -> BatchResult:
     return done
 
 
-def _claim(folder: Path, recipe: Recipe, sources: Sequence[Path]) -> None:
-    claim = {
-        "recipe": recipe.model_dump(mode="json"),
+def claim(folder: Path, what: Recipe | StudyConfig, sources: Sequence[Path]) -> None:
+    """Take a folder for the run of a recipe or a study on some sources.
+
+    Raises:
+        ConfigError: a source does not exist.
+        RunError: the folder holds another run.
+    """
+    claimed = {
+        "recipe": what.model_dump(mode="json"),
         "sources": [str(source.resolve()) for source in sources],
     }
     missing = [str(source) for source in sources if not source.exists()]
     if missing:
         raise ConfigError("no such file or folder", "check --source", missing[0])
     path = folder / "workflow.json"
-    if path.is_file() and read_json(path) != claim:
+    if path.is_file() and read_json(path) != claimed:
         raise RunError(
             "holds a run of another recipe or of other sources", "choose another -o", folder
         )
-    write_json(path, claim)
+    write_json(path, claimed)
 
 
-class _Stages:
+class Stages:
     """Seconds and peak memory of each stage, one row a stage.
 
     A stage that was interrupted or repeated keeps its row: its seconds add up over `runs`.
@@ -187,6 +228,7 @@ class _Stages:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
+        """Measure what is done inside as a stage."""
         started = time.monotonic()
         try:
             yield

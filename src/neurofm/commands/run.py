@@ -26,7 +26,7 @@ def run(
     Parameters
     ----------
     recipe
-        Path of a YAML file or the name of a packaged recipe.
+        Path of a YAML file or the name of a packaged recipe, or of a study.
     overrides
         Changes to it, each written section.key=value.
     output
@@ -36,6 +36,12 @@ def run(
     workers
         Processes that preprocess scans side by side.
     """
+    from neurofm.config.study import find_study
+
+    if find_study(recipe) is not None:
+        from neurofm.commands.study import run_whole_study
+
+        return run_whole_study(recipe, overrides, source, output, workers)
     from neurofm.commands.cohort_table import cohort_table
     from neurofm.commands.result_tables import print_results
     from neurofm.training.stopping import RunStoppedError

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from neurofm.cohorts.failures import Failure
 from neurofm.commands.console import BarProgress, err, out
 from neurofm.errors import ConfigError
 from neurofm.study.opened import Allowed
@@ -56,10 +57,38 @@ def evaluate_study(  # noqa: PLR0917 - the arguments of neurofm evaluate
     except RunStoppedError as stopped:
         err.print(str(stopped), markup=False, soft_wrap=True)
         return stopped.exit_status
-    for failure in failures:
-        err.print(f"{failure.participant}: {failure.reason}", markup=False, soft_wrap=True)
+    _tell_of(failures)
     show_study(output)
     return 1 if record.failed else 0
+
+
+def run_whole_study(
+    reference: str, overrides: Sequence[str], sources: Sequence[Path], output: Path, workers: int
+) -> int:
+    """Prepare the scans, pre-train, carry the study out and write its page.
+
+    Returns:
+        0, or 1 where a scan or a cell failed.
+    """
+    from neurofm.config.study import load_study
+    from neurofm.study_workflow import run_study_path
+    from neurofm.training.stopping import RunStoppedError
+
+    study = load_study(reference, tuple(overrides))
+    tell = partial(err.print, markup=False, soft_wrap=True)
+    try:
+        done = run_study_path(study, sources, output, workers, BarProgress(), tell=tell)
+    except RunStoppedError as stopped:
+        tell(str(stopped))
+        return stopped.exit_status
+    _tell_of(done.failures)
+    show_study(done.study)
+    return 1 if done.failures else 0
+
+
+def _tell_of(failures: Sequence[Failure]) -> None:
+    for failure in failures:
+        err.print(f"{failure.participant}: {failure.reason}", markup=False, soft_wrap=True)
 
 
 def show_study(folder: Path) -> None:

@@ -22,10 +22,10 @@ class PhantomConfig(Section):
     age_range_years: tuple[float, float] = knob(
         (20.0, 85.0), "years", "Youngest and oldest; patients start later (AD at 58)."
     )
-    mci_fraction: float = knob(0.1, "-", "Share with mild cognitive impairment.", ge=0, le=0.33)
-    ad_fraction: float = knob(0.1, "-", "Share with Alzheimer's disease.", ge=0, le=0.33)
+    mci_fraction: float = knob(0.1, "-", "Share with mild cognitive impairment.", ge=0, le=1)
+    ad_fraction: float = knob(0.1, "-", "Share with Alzheimer's disease.", ge=0, le=1)
     stroke_fraction: float = knob(
-        0.1, "-", "Share with a stroke, its lesion sized by the NIHSS.", ge=0, le=0.33
+        0.1, "-", "Share with a stroke, its lesion sized by the NIHSS.", ge=0, le=1
     )
     site_confounding: float = knob(
         0.0, "-", "Share of participants whose site follows from age; 0 balances sites.", ge=0, le=1
@@ -37,6 +37,12 @@ class PhantomConfig(Section):
         if not 0 < ages[0] < ages[1] <= 110:
             raise ValueError("two ascending ages between 0 and 110 are wanted")
         return ages
+
+    @model_validator(mode="after")
+    def _nobody_is_counted_twice(self) -> PhantomConfig:
+        if self.mci_fraction + self.ad_fraction + self.stroke_fraction > 1 + 1e-9:
+            raise ValueError("more than everybody is ill: lower the fractions")
+        return self
 
 
 class PreprocessConfig(Section):
