@@ -23,23 +23,17 @@ def run(
 ) -> int:
     """Index, split, preprocess, pack, train, evaluate and report, in one resumable command.
 
-    Parameters
-    ----------
-    recipe
-        Path of a YAML file or the name of a packaged recipe, or of a study.
-    overrides
-        Changes to it, each written section.key=value.
-    output
-        Folder for everything that is made; the same command continues there.
-    source
-        Scans: BIDS or IXI folders, tables, folders of NIfTI. Without any, the recipe's phantoms.
-    workers
-        Processes that preprocess scans side by side.
+    Args:
+        recipe: path of a YAML file or the name of a packaged recipe, or of a study.
+        overrides: changes to it, each written section.key=value.
+        output: folder for everything that is made; the same command continues there.
+        source: scans: BIDS or IXI folders, tables, folders of NIfTI. Without any, phantoms.
+        workers: processes that work on scans, or on a study's cells, side by side.
     """
     from neurofm.config.study import find_study
 
     if find_study(recipe) is not None:
-        from neurofm.commands.study import run_whole_study
+        from neurofm.commands.study_path import run_whole_study
 
         return run_whole_study(recipe, overrides, source, output, workers)
     from neurofm.commands.cohort_table import cohort_table

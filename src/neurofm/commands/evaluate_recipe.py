@@ -1,0 +1,29 @@
+"""`neurofm evaluate RECIPE`: embed, probe, compare with baselines, print the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from neurofm.commands.console import BarProgress
+
+
+def evaluate_recipe(  # noqa: PLR0917 - the arguments of neurofm evaluate
+    recipe: str, overrides: tuple[str, ...], store: Path, weights: Sequence[str], output: Path,
+    allow_overlap: bool, allow_other_contract: bool,
+) -> int:  # fmt: skip
+    """Evaluate weights as a recipe says, and print the results."""
+    from neurofm.commands.result_tables import print_results
+    from neurofm.config.recipe import load_recipe
+    from neurofm.evaluation.given import parse_given
+    from neurofm.evaluation.protocol import evaluate
+    from neurofm.store.reader import open_store
+
+    given = [parse_given(text) for text in weights]
+    evaluate(
+        load_recipe(recipe, overrides), open_store(store), given, output,
+        allow_overlap=allow_overlap, allow_other_contract=allow_other_contract,
+        progress=BarProgress(),
+    )  # fmt: skip
+    print_results(output)
+    return 0
