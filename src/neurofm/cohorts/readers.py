@@ -15,6 +15,7 @@ from neurofm.cohorts.index import participant_keys
 from neurofm.cohorts.ixi import is_ixi_folder, list_ixi
 from neurofm.cohorts.known.description import KnownCohort
 from neurofm.cohorts.known.reading import list_known
+from neurofm.cohorts.leakage import refuse_overlap
 from neurofm.cohorts.listing import ListedScan, Listing, absolute, frame_of, named
 from neurofm.cohorts.loose import list_file, list_folder
 from neurofm.cohorts.name_checks import case_notes, storable
@@ -81,6 +82,7 @@ def index_sources(
     notes = [note for listing in listings for note in listing.notes] + notes + case_notes(frame)
     look = Look(verify, volume_index, assume_orientation)
     verified = verify_scans(frame, look, progress)
+    refuse_overlap(verified.frame, verified.frame["split"])
     return Indexed(
         verified.frame, verified.failures, (*notes, *verified.notes, *_twins(verified.frame))
     )
