@@ -161,7 +161,7 @@ def test_a_plain_table_keeps_ids_as_text_and_all_labels(
 def test_a_misspelt_column_is_an_error_with_its_right_name(
     tmp_path: Path, header: str, message: str
 ) -> None:
-    """Case 76."""
+    """Cases 76, 89."""
     path = tmp_path / "study.csv"
     path.write_text(f"{header}\n" + ",".join("1" for _ in header.split(",")) + "\n")
     with pytest.raises(TableError, match=message):
