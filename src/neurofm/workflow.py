@@ -152,11 +152,11 @@ def prepare(course: Course, stages: Stages) -> Prepared:
 
 
 def _index(course: Course) -> pd.DataFrame:
+    from neurofm.cohorts.division import divide_index
     from neurofm.cohorts.failures import write_failures
     from neurofm.cohorts.index import read_index, write_index
     from neurofm.cohorts.phantom import write_phantom_cohort
     from neurofm.cohorts.readers import index_sources
-    from neurofm.cohorts.splits import assign_splits
 
     recipe, folder, progress = course.recipe, course.folder, course.progress
     path = folder / "index.parquet"
@@ -166,14 +166,14 @@ def _index(course: Course) -> pd.DataFrame:
         phantoms = folder / "phantoms"
         write_phantom_cohort(phantoms, recipe.phantom, recipe.seed, progress, course.workers)
     indexed = index_sources(list(course.sources) or [folder / "phantoms"], progress=progress)
-    for note in indexed.notes:
+    divided = divide_index(indexed.frame, recipe.split, recipe.seed)
+    for note in (*indexed.notes, *divided.notes):
         course.tell(f"Note: {note}")
     for failure in indexed.failures:
         course.tell(str(failure))
     write_failures(indexed.failures, folder / "failures.csv")
-    frame = assign_splits(indexed.frame, recipe.split, recipe.seed)
-    write_index(frame, path)
-    return frame
+    write_index(divided.frame, path)
+    return divided.frame
 
 
 def _preprocess(course: Course, frame: pd.DataFrame) -> BatchResult:

@@ -46,7 +46,8 @@ def test_age_is_understood_in_its_usual_spellings(
 
 @pytest.mark.parametrize("cell", ["999", "-1", "63y", "89+", "1e3", "inf", "121"])
 def test_an_age_that_cannot_be_one_names_its_line(tmp_path: Path, cell: str) -> None:
-    with pytest.raises(TableError, match=r"line 3") as caught:  # case 85
+    """Case 85."""
+    with pytest.raises(TableError, match=r"line 3") as caught:
         labels(tmp_path, f"id\tage\n1\t30\n2\t{cell}\n")
     assert f"'{cell}'" in str(caught.value)
 

@@ -161,7 +161,7 @@ def test_a_plain_table_keeps_ids_as_text_and_all_labels(
 def test_a_misspelt_column_is_an_error_with_its_right_name(
     tmp_path: Path, header: str, message: str
 ) -> None:
-    """Case 76."""
+    """Cases 76, 89."""
     path = tmp_path / "study.csv"
     path.write_text(f"{header}\n" + ",".join("1" for _ in header.split(",")) + "\n")
     with pytest.raises(TableError, match=message):
@@ -172,8 +172,31 @@ def test_a_table_from_another_machine_is_an_error_with_the_count(tmp_path: Path)
     """Case 79."""
     path = tmp_path / "study.csv"
     path.write_text("participant_id,path\n1,/data/a.nii.gz\n2,/data/b.nii.gz\n")
-    with pytest.raises(TableError, match="none of its 2 scans exists here"):
+    with pytest.raises(TableError, match="none of its 2 scans exists here.* with --root"):
         index_sources([path])
+
+
+def test_the_root_takes_the_place_of_what_paths_begin_with_elsewhere(
+    tmp_path: Path, write_scan: WriteScan
+) -> None:
+    """Case 79."""
+    for name in ("one/a", "two/a", "two/mask"):
+        write_scan(f"here/{name}.nii.gz")
+    path = tmp_path / "study.csv"
+    path.write_text(
+        "participant_id,path,mask_path\n1,/data/x/one/a.nii.gz,\n"
+        "2,/data/x/two/a.nii.gz,/data/x/two/mask.nii.gz\n3,/data/x/gone.nii.gz,\n"
+    )
+    frame = index_sources([path], root=tmp_path / "here").frame
+    assert list(frame["path"]) == [
+        str(tmp_path / f"here/{name}.nii.gz") for name in ("one/a", "two/a", "gone")
+    ]
+    assert frame["mask_path"][1] == str(tmp_path / "here/two/mask.nii.gz")
+    assert list(frame["problem"].notna()) == [False, False, True]
+    path.write_text("participant_id,path\n1,one/a.nii.gz\n2,two/a.nii.gz\n")
+    assert index_sources([path], root=tmp_path / "here").frame["problem"].isna().all()
+    with pytest.raises(TableError, match="none of its 2 scans exists here"):
+        index_sources([path], root=tmp_path / "elsewhere")
 
 
 def test_four_bad_scans_give_four_failures_and_leave_the_others_usable(

@@ -40,7 +40,8 @@ def sides(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def test_all_visits_of_a_participant_are_on_one_side_and_the_share_is_right() -> None:
-    divided = assign_splits(index(), FIFTH, seed=0)  # case 88
+    """Case 88."""
+    divided = assign_splits(index(), FIFTH, seed=0)
     assert divided.groupby(participant_keys(divided))["split"].nunique().eq(1).all()
     assert split_counts(divided) == {"held-out": (20, 40), "pretrain": (80, 160)}
 
@@ -54,7 +55,8 @@ def test_the_order_of_the_rows_does_not_matter_but_the_seed_does() -> None:
 
 
 def test_people_who_share_a_file_are_together_even_along_a_chain() -> None:
-    frame = index(visits=2)  # cases 21, 87
+    """Cases 21, 87."""
+    frame = index(visits=2)
     chain = {"c_001_1": "c_010_0", "c_010_1": "c_040_0", "c_040_1": "c_077_0"}
     digests = frame.set_index("scan_id")["sha256"].to_dict()
     for one, other in chain.items():
@@ -105,7 +107,8 @@ def test_given_sides_are_kept_and_hold_for_the_whole_person() -> None:
 
 
 def test_given_sides_that_tear_a_person_apart_are_an_error() -> None:
-    frame = index()  # case 86
+    """Case 86."""
+    frame = index()
     frame.loc[frame["participant_id"] == "005", "split"] = ["held-out", "pretrain"]
     with pytest.raises(LeakageError, match="B/005"):
         assign_splits(frame, FIFTH, 0)

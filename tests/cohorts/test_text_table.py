@@ -34,7 +34,8 @@ ROWS = (("001", "a b.nii", None), ("NO", "c,d.nii", "x"))
     ],
 )
 def test_a_table_is_read_whatever_program_saved_it(tmp_path: Path, data: bytes) -> None:
-    path = tmp_path / "table.csv"  # cases 77, 90
+    """Cases 77, 90."""
+    path = tmp_path / "table.csv"
     path.write_bytes(data)
     table = read_text_table(path)
     assert table.columns == ("participant_id", "path", "dx")
@@ -59,6 +60,7 @@ def test_a_table_is_read_whatever_program_saved_it(tmp_path: Path, data: bytes) 
 def test_a_table_that_cannot_be_meant_is_an_error(
     tmp_path: Path, data: bytes, message: str
 ) -> None:
+    """Case 75."""
     path = tmp_path / "table.csv"
     path.write_bytes(data)
     with pytest.raises(TableError, match=message):

@@ -94,6 +94,7 @@ def test_the_rest_that_fills_no_batch_is_left_out():
 
 
 def test_impossible_batches_stop_with_a_mend():
+    """Case 84."""
     sampler = ParticipantSampler(index_of(5), 0)
     with pytest.raises(RunError, match=r"use training\.batch_size=5 or less"):
         sampler.batches(0, 6)

@@ -44,6 +44,19 @@ def test_two_different_numbers_are_classes_and_numbers_kept_as_text_are_numbers(
     assert scale.kind == "regression"
 
 
+def test_two_codes_are_classes_whatever_they_are_and_few_codes_as_a_number_are_told() -> None:
+    """Case 82."""
+    two = build_target(frame(stroke=[1, 1, 2, 2] * 6), "stroke", 3)
+    assert (two.kind, two.classes, set(two.values)) == ("binary", ("1", "2"), {0.0, 1.0})
+    three = build_target(frame(cdr=[0, 0, 1, 1, 2, 2] * 4), "cdr", 3)
+    assert three.kind == "regression"
+    assert three.notes == (
+        "'cdr' has only 0, 1, 2 and is taken for a number; write words for classes",
+    )
+    halves = build_target(frame(cdr=[0, 0, 0.5, 0.5, 1, 1] * 4), "cdr", 3)
+    assert halves.notes == ()
+
+
 def test_a_class_too_small_for_the_folds_is_left_out_and_counted() -> None:
     labels = ["H"] * 12 + ["MCI"] * 10 + ["rare"] * 2
     target = build_target(frame(diagnosis=labels), "diagnosis", 3)

@@ -115,6 +115,7 @@ def test_only_held_out_scans_are_evaluated_where_there_are_any(
 def test_participants_seen_in_pre_training_are_refused_unless_it_is_recorded(
     store: Store, tmp_path: Path
 ) -> None:
+    """Case 91."""
     seen = tuple(participant_keys(store.index).unique()[:3])
     weights = make_weights(tmp_path / "weights", store, seen)
     with pytest.raises(LeakageError, match="3 participants"):

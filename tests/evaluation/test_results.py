@@ -139,6 +139,7 @@ def test_few_positives_are_warned_of_with_the_width_of_the_interval(
 def test_a_site_that_predicts_as_well_as_the_encoder_is_warned_of(
     evaluated: tuple[pd.DataFrame, Tables],
 ) -> None:
+    """Case 92."""
     table = people()
     table["sex"] = np.where(table["site"] == "scanner0", "F", "M")
     models = [Model(PRETRAINED, (np.random.default_rng(0).normal(size=(36, 10)),))]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
+import pytest
 
 from neurofm.config.encoders import ResNetConfig
+from neurofm.errors import LeakageError
 from neurofm.models.card import Card, CohortCount
 from neurofm.models.overlap import count_cohorts, hash_participants, new_salt, overlap
+from neurofm.models.suitability import check_overlap
 
 
 def _frame(*rows: tuple[str, str, str]) -> pd.DataFrame:
@@ -60,3 +64,20 @@ def test_cohorts_are_counted_by_participant_and_scan() -> None:
         CohortCount(cohort="adni", participants=1, scans=1),
         CohortCount(cohort="ixi", participants=1, scans=2),
     )
+
+
+def test_two_hundred_tables_apart_from_pretraining_pass_and_two_hundred_overlapping_do_not() -> (
+    None
+):
+    """Case 91."""
+    for number in range(200):
+        rng = np.random.default_rng(number)
+        seen = [f"A/{person}" for person in rng.choice(50, 10, replace=False)]
+        files = [f"file{place}" for place in range(10)]
+        card = _card(seen, files)
+        apart = [(f"{'AB'[row % 2]}", str(50 + row), f"new{row}") for row in range(12)]
+        assert check_overlap(card, _frame(*apart), allowed=False) == (0, ())
+        person, file = str(rng.choice(seen)).removeprefix("A/"), str(rng.choice(files))
+        leak = ("A", person, "other") if number % 2 else ("B", "x", file)
+        with pytest.raises(LeakageError, match="1 participants to be evaluated were seen"):
+            check_overlap(card, _frame(*apart, leak), allowed=False)

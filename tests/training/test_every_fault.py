@@ -7,11 +7,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 _CASES = {
-    *(str(number) for number in range(93, 105)),
+    *(str(number) for number in range(75, 105)),
     *(f"F{number}" for number in range(1, 9)),
     *(f"P{number}" for number in range(2, 16)),  # 1 and 16 are of preprocessing
 }
-_FOLDERS = ("augment", "config", "data", "models", "multi_process", "store", "training")
+_FOLDERS = (
+    "augment", "cohorts", "config", "data", "evaluation", "models", "multi_process", "store",
+    "training",
+)  # fmt: skip
 
 
 def _cases_of_page() -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ _SESSION_NAMES = ("session_id", "session")
 
 # Labels by (participant, session); session None holds for all sessions of the participant.
 _Known = dict[tuple[str, str | None], Labels]
+_USUAL = Dialect()
 
 
 def is_bids_folder(folder: Path) -> bool:
@@ -25,19 +27,24 @@ def is_bids_folder(folder: Path) -> bool:
     return any(path.is_dir() for path in folder.glob("sub-*"))
 
 
-def list_bids(folder: Path, cohort: str) -> Listing:
+def list_bids(folder: Path, cohort: str, usual: Dialect = _USUAL) -> Listing:
     """The T1w scans below sub-* with the labels of the tables beside them.
 
     Derivatives and source data are not looked into.
 
+    Args:
+        folder: of the data set.
+        cohort: its name.
+        usual: how its tables name their columns; their code books come first.
+
     Raises:
         TableError: a table that cannot be read or contradicts itself.
     """
-    known, notes = _participants(folder)
+    known, notes = _participants(folder, usual)
     scans: list[ListedScan] = []
     empty: list[str] = []
     for person in sorted(path for path in folder.glob("sub-*") if path.is_dir()):
-        sessions = _sessions(person)
+        sessions = _sessions(person, usual)
         found = [_listed(path, person.name, cohort, known, sessions) for path in _t1w(person)]
         scans += found
         if not found:
@@ -69,7 +76,7 @@ def _listed(
     return ListedScan(cohort, participant, path, session, name.parts if name else (), labels=labels)
 
 
-def _participants(folder: Path) -> tuple[_Known, list[str]]:
+def _participants(folder: Path, usual: Dialect) -> tuple[_Known, list[str]]:
     path = next((p for e in ("tsv", "csv") if (p := folder / f"participants.{e}").exists()), None)
     if path is None:
         return {}, ["there is no participants.tsv: no labels"]
@@ -82,11 +89,11 @@ def _participants(folder: Path) -> tuple[_Known, list[str]]:
         (person, None if visit is None else _prefixed("ses-", visit))
         for person, visit in zip(people, visits, strict=True)
     ]
-    dialect = _dialect(table, (key, session))
+    dialect = _dialect(table, (key, session), usual)
     return _unambiguous(table, keys, dialect), list(coded_sex_note(table, dialect))
 
 
-def _sessions(person: Path) -> _Known:
+def _sessions(person: Path, usual: Dialect) -> _Known:
     path = person / f"{person.name}_sessions.tsv"
     if not path.exists():
         return {}
@@ -95,7 +102,7 @@ def _sessions(person: Path) -> _Known:
     keys: list[tuple[str, str | None]] = [
         (person.name, _prefixed("ses-", cell)) for cell in table.require_filled(key)
     ]
-    return _unambiguous(table, keys, _dialect(table, (key,)))
+    return _unambiguous(table, keys, _dialect(table, (key,), usual))
 
 
 def _unambiguous(table: TextTable, keys: list[tuple[str, str | None]], dialect: Dialect) -> _Known:
@@ -110,7 +117,7 @@ def _unambiguous(table: TextTable, keys: list[tuple[str, str | None]], dialect: 
     return known
 
 
-def _dialect(table: TextTable, keys: tuple[str | None, ...]) -> Dialect:
+def _dialect(table: TextTable, keys: tuple[str | None, ...], usual: Dialect) -> Dialect:
     """The table's own code book, the JSON file of the same name, where it has one."""
     path = table.path.with_suffix(".json")
     book: Any = {}
@@ -122,8 +129,9 @@ def _dialect(table: TextTable, keys: tuple[str | None, ...]) -> Dialect:
     levels, units = _entry(book, SEX_NAMES, "Levels"), _entry(book, AGE_NAMES, "Units")
     sexes = {k: str(_description(v)) for k, v in levels.items()} if isinstance(levels, dict) else {}
     unit = str(units or "").strip().casefold().rstrip("s")
-    return Dialect(
-        sex_levels=sexes,
+    return replace(
+        usual,
+        sex_levels={**usual.sex_levels, **sexes},
         years_per_age_unit=_YEARS_PER_UNIT.get(unit, 1.0),
         key_columns=tuple(key for key in keys if key),
     )

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from neurofm.cohorts.bids_names import nifti_files, nifti_stem
-from neurofm.cohorts.labels import Dialect, Labels, coded_sex_note, labels_of
+from neurofm.cohorts.labels import Dialect, Labels, agreed, coded_sex_note, labels_of
 from neurofm.cohorts.listing import ListedScan, Listing, named
 from neurofm.cohorts.text_table import read_text_table
 from neurofm.errors import TableError
@@ -63,16 +63,12 @@ def _table_labels(folder: Path) -> tuple[dict[str, Labels], list[str]]:
     table = read_text_table(path)
     column = table.require(_KEY_NAMES)
     dialect = Dialect(key_columns=(column,))
-    known: dict[str, Labels] = {}
-    contradicted: set[str] = set()
     keys = (_full_key(cell) for cell in table.require_filled(column))
-    for key, labels in zip(keys, labels_of(table, dialect), strict=True):
-        if known.setdefault(key, labels) != labels:
-            contradicted.add(key)
+    known, contradicted = agreed(zip(keys, labels_of(table, dialect), strict=True))
     notes = list(coded_sex_note(table, dialect))
     if contradicted:
         notes.append(f"the table contradicts itself on {named(sorted(contradicted))}: no labels")
-    return {key: labels for key, labels in known.items() if key not in contradicted}, notes
+    return known, notes
 
 
 def _table_of(folder: Path) -> Path | None:

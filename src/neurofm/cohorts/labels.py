@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ _CODED_SEXES = {"1", "1.0", "2", "2.0"}
 # Filled by neurofm itself; columns of these names are no labels.
 _RESERVED = {"scan_id", "bytes", "sha256", "problem"}
 
+Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
@@ -58,12 +59,14 @@ class Dialect:
 
     Attributes:
         diagnosis_names: columns that hold the diagnosis, the preferred first.
+        age_names: the same of the age.
         sex_levels: the table's own code book for sex, e.g. {"0": "female"}.
         years_per_age_unit: 1 where ages are in years.
         key_columns: columns that identify the row and are no labels.
     """
 
     diagnosis_names: tuple[str, ...] = ("diagnosis", "dx", "group", "diagnosis_group")
+    age_names: tuple[str, ...] = AGE_NAMES
     sex_levels: Mapping[str, str] = field(default_factory=dict)
     years_per_age_unit: float = 1.0
     key_columns: tuple[str, ...] = ()
@@ -76,14 +79,14 @@ def labels_of(table: TextTable, dialect: Dialect) -> tuple[Labels, ...]:
         TableError: an age or a sex that cannot be meant; the lines are named.
     """
     names = {
-        "age": table.find(AGE_NAMES),
+        "age": table.find(dialect.age_names),
         "sex": table.find(SEX_NAMES),
         "diagnosis": table.find(dialect.diagnosis_names),
         "site": table.find(SITE_NAMES),
         "split": table.find(("split",)),
     }
     unit = dialect.years_per_age_unit
-    ages = _parsed(table, names["age"], lambda text: _age(text, unit), _AGE_MEND)
+    ages = _parsed(table, names["age"], lambda text: parse_age(text, unit), _AGE_MEND)
     sexes = _parsed(table, names["sex"], lambda text: _sex(text, dialect.sex_levels), _SEX_MEND)
     diagnoses, sites, splits = (
         _parsed(table, names[name], str, "") for name in ("diagnosis", "site", "split")
@@ -111,6 +114,27 @@ def coded_sex_note(table: TextTable, dialect: Dialect) -> tuple[str, ...]:
     return ()
 
 
+def parse_age(text: str, years_per_unit: float = 1.0) -> float:
+    """Years of an age as tables write it; a `ValueError` where it cannot be one."""
+    plain = re.sub(r"^(\d+),(\d+)$", r"\1.\2", text)
+    if not re.fullmatch(r"\d+(\.\d*)?|\.\d+", plain):
+        raise ValueError(text)
+    years = float(plain) * years_per_unit
+    if years > _OLDEST_YEARS:
+        raise ValueError(text)
+    return years
+
+
+def agreed(rows: Iterable[tuple[Key, Value]]) -> tuple[dict[Key, Value], list[Key]]:
+    """What rows say of each key, and the keys of which they say different things."""
+    known: dict[Key, Value] = {}
+    contradicted: dict[Key, None] = {}
+    for key, value in rows:
+        if known.setdefault(key, value) != value:
+            contradicted[key] = None
+    return {key: value for key, value in known.items() if key not in contradicted}, [*contradicted]
+
+
 def _parsed(
     table: TextTable, column: str | None, parse: Callable[[str], Value | None], mend: str
 ) -> list[Value | None]:
@@ -127,16 +151,6 @@ def _parsed(
         shown = ", ".join(faults[:5]) + (f" and {len(faults) - 5} more" if faults[5:] else "")
         raise TableError(f"'{column}' cannot be {shown}", mend, table.path)
     return values
-
-
-def _age(text: str, years_per_unit: float) -> float:
-    plain = re.sub(r"^(\d+),(\d+)$", r"\1.\2", text)
-    if not re.fullmatch(r"\d+(\.\d*)?|\.\d+", plain):
-        raise ValueError(text)
-    years = float(plain) * years_per_unit
-    if years > _OLDEST_YEARS:
-        raise ValueError(text)
-    return years
 
 
 def _sex(text: str, levels: Mapping[str, str]) -> str | None:

@@ -13,6 +13,9 @@ from neurofm.cohorts.bids_names import nifti_files
 from neurofm.cohorts.failures import Failure
 from neurofm.cohorts.index import participant_keys
 from neurofm.cohorts.ixi import is_ixi_folder, list_ixi
+from neurofm.cohorts.known.description import KnownCohort
+from neurofm.cohorts.known.reading import list_known
+from neurofm.cohorts.leakage import refuse_overlap
 from neurofm.cohorts.listing import ListedScan, Listing, absolute, frame_of, named
 from neurofm.cohorts.loose import list_file, list_folder
 from neurofm.cohorts.name_checks import case_notes, storable
@@ -49,6 +52,8 @@ def index_sources(
     verify: bool = True,
     progress: Progress = _SILENT,
     *,
+    known: KnownCohort | None = None,
+    root: Path | None = None,
     volume_index: int | None = None,
     assume_orientation: Orientation | None = None,
 ) -> Indexed:
@@ -59,26 +64,40 @@ def index_sources(
             folder that holds BIDS folders stands for the data sets in it, each a cohort.
         verify: False only looks whether the files exist and begin as they should.
         progress: told of every verified file.
+        known: the cohort whose folders all sources are, laid out as downloaded.
+        root: where the paths of tables begin here, if the tables come from another machine.
         volume_index: which volume of a series counts, from 0; None refuses series.
         assume_orientation: how voxels lie where a header does not say; None refuses such files.
 
     Raises:
         TableError: a source that does not exist or holds no scan, a table that cannot be meant,
             or two sources of the same name.
+        LeakageError: a table's split has a person, or copies of a file, in two parts.
     """
     if not sources:
         raise TableError("no source was given", _SUPPORTED)
-    sources = _data_sets(dict.fromkeys(sources))
-    listings = [_listing(source) for source in sources]
-    _require_distinct_cohorts(sources, listings)
+    listings = _known_listings(sources, known) if known else _listings(sources, root)
     scans, notes = _without_repeats([scan for listing in listings for scan in listing.scans])
     frame = storable(frame_of(scans))
     notes = [note for listing in listings for note in listing.notes] + notes + case_notes(frame)
     look = Look(verify, volume_index, assume_orientation)
     verified = verify_scans(frame, look, progress)
+    refuse_overlap(verified.frame, verified.frame["split"])
     return Indexed(
         verified.frame, verified.failures, (*notes, *verified.notes, *_twins(verified.frame))
     )
+
+
+def _known_listings(sources: Sequence[Path], known: KnownCohort) -> list[Listing]:
+    """Of the folders of one cohort: people of the same number are the same."""
+    return [list_known(Path(source), known) for source in dict.fromkeys(sources)]
+
+
+def _listings(sources: Sequence[Path], root: Path | None) -> list[Listing]:
+    data_sets = _data_sets(dict.fromkeys(sources))
+    listings = [_listing(source, root) for source in data_sets]
+    _require_distinct_cohorts(data_sets, listings)
+    return listings
 
 
 def _data_sets(sources: Iterable[Path]) -> list[Path]:
@@ -96,7 +115,7 @@ def _data_sets(sources: Iterable[Path]) -> list[Path]:
     return list(found)
 
 
-def _listing(source: Path) -> Listing:
+def _listing(source: Path, root: Path | None) -> Listing:
     if is_nifti_name(source):
         return Listing((list_file(source, absolute(source).parent.name),))
     if not source.exists():
@@ -104,7 +123,7 @@ def _listing(source: Path) -> Listing:
     if source.is_dir():
         return _folder_listing(source, absolute(source).name)
     if source.suffix.lower() in TABLE_ENDINGS:
-        return list_table(source)
+        return list_table(source, root)
     if source.suffix.lower().startswith(".xls"):
         raise TableError("is a spreadsheet", "save it as CSV in UTF-8", source)
     if source.suffix.lower() == ".parquet":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,11 @@ import numpy as np
 import pandas as pd
 
 from neurofm.cohorts.index import participant_keys, read_index
+from neurofm.cohorts.sides import HELD_OUT, PRETRAIN
 from neurofm.config.preparation import SplitConfig
 from neurofm.errors import LeakageError, TableError
-from neurofm.files import fingerprint_of
 from neurofm.seeds import seed_of
 
-PRETRAIN, HELD_OUT = "pretrain", "held-out"
 # A number with more values than this is stratified by its fifths.
 _MOST_CLASSES = 10
 _PARTS_OF_A_NUMBER = 5
@@ -51,7 +50,7 @@ def assign_splits(frame: pd.DataFrame, config: SplitConfig, seed: int) -> pd.Dat
     """
     _require_known(frame, config)
     members = joined_people(frame)
-    groups = _described(frame, members, config)
+    groups = described(frame, members, config.stratify)
     sides = {group.key: group.split or PRETRAIN for group in groups}
     for stratum, quota in quotas(groups, config.held_out_fraction, seed).items():
         inside = [group for group in groups if group.stratum == stratum]
@@ -84,11 +83,6 @@ def require_same_split(divided: pd.DataFrame, path: Path) -> None:
     )
     if any(side is not None and now.get(scan) != side for scan, side in before.items()):
         raise TableError("holds another split", "choose another output, or delete it", path)
-
-
-def split_fingerprint(divided: pd.DataFrame) -> str:
-    """Sixteen hex digits that change when any scan changes sides."""
-    return fingerprint_of(dict(zip(divided["scan_id"], divided["split"], strict=True)))
 
 
 def _require_known(frame: pd.DataFrame, config: SplitConfig) -> None:
@@ -125,8 +119,13 @@ def joined_people(frame: pd.DataFrame) -> pd.Series[Any]:
     return keys.map(root)
 
 
-def _described(frame: pd.DataFrame, members: pd.Series[Any], config: SplitConfig) -> list[Group]:
-    columns = {name: _classes(frame[name], members) for name in config.stratify}
+def described(frame: pd.DataFrame, members: pd.Series[Any], stratify: Sequence[str]) -> list[Group]:
+    """The people of a frame, with what is to be held alike and the side that is given to them.
+
+    Raises:
+        LeakageError: two sides are given to one person.
+    """
+    columns = {name: _classes(frame[name], members) for name in stratify}
     ordered = frame.assign(_group=members, **{f"_{n}": c for n, c in columns.items()})
     groups = []
     for key, rows in ordered.sort_values("scan_id").groupby("_group", sort=True):
@@ -137,7 +136,7 @@ def _described(frame: pd.DataFrame, members: pd.Series[Any], config: SplitConfig
                 f"{people}: scans of one person are on both sides of the split",
                 "correct the column split", "index",
             )  # fmt: skip
-        stratum = tuple(_first_known(rows[f"_{name}"]) for name in config.stratify)
+        stratum = tuple(_first_known(rows[f"_{name}"]) for name in stratify)
         groups.append(Group(str(key), stratum, given[0] if given else None))
     return groups
 
@@ -159,12 +158,33 @@ def _first_known(cells: pd.Series[Any]) -> Hashable:
 
 def quotas(groups: Sequence[Group], fraction: float, seed: int) -> dict[tuple[Hashable, ...], int]:
     """People to hold out of each stratum: shares rounded down, the rest to the largest rests."""
+    return _rounded(_sizes(groups), fraction, math.floor(fraction * len(groups) + 0.5), seed)
+
+
+def drawn(groups: Sequence[Group], count: int, what: str, seed: int) -> set[str]:
+    """The keys of so many groups, of each stratum its share; `what` names the draw."""
+    share = count / len(groups) if groups else 0.0
+    keys: set[str] = set()
+    for stratum, quota in _rounded(_sizes(groups), share, count, seed).items():
+        inside = [group.key for group in groups if group.stratum == stratum]
+        inside.sort(key=lambda key: seed_of("split", what, seed, key))
+        keys.update(inside[:quota])
+    return keys
+
+
+def _sizes(groups: Sequence[Group]) -> dict[tuple[Hashable, ...], int]:
     sizes: dict[tuple[Hashable, ...], int] = defaultdict(int)
     for group in groups:
         sizes[group.stratum] += 1
+    return sizes
+
+
+def _rounded(
+    sizes: Mapping[tuple[Hashable, ...], int], fraction: float, total: int, seed: int
+) -> dict[tuple[Hashable, ...], int]:
     shares = {stratum: fraction * size for stratum, size in sizes.items()}
     counts = {stratum: math.floor(share + 1e-9) for stratum, share in shares.items()}
-    missing = math.floor(fraction * len(groups) + 0.5) - sum(counts.values())
+    missing = total - sum(counts.values())
     by_rest = sorted(
         shares,
         key=lambda stratum: (

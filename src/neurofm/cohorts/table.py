@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from neurofm.cohorts.labels import AGE_NAMES, SEX_NAMES, Dialect, coded_sex_note, labels_of
@@ -17,17 +18,22 @@ _SYNONYMS = {"age_years": AGE_NAMES, "sex": SEX_NAMES}
 _NEARLY_RIGHT = 0.8
 
 
-def list_table(path: Path) -> Listing:
+def list_table(path: Path, root: Path | None = None) -> Listing:
     """The scans of a CSV or TSV; relative paths start at the table's folder.
+
+    Args:
+        path: of the table.
+        root: where its paths begin on this machine: as many leading folders of each as lead to the
+            most files are exchanged for it.
 
     Raises:
         TableError: a missing or misspelt column, an empty id or path, a label that cannot be
             meant, contradicting lines, or a table of which no scan is on this machine.
     """
-    return list_rows(read_text_table(path))
+    return list_rows(read_text_table(path), root)
 
 
-def list_rows(table: TextTable) -> Listing:
+def list_rows(table: TextTable, root: Path | None = None) -> Listing:
     """As `list_table`, of a table that was read already."""
     path = table.path
     participant, scan_path = table.require(("participant_id",)), table.require(("path",))
@@ -36,6 +42,7 @@ def list_rows(table: TextTable) -> Listing:
     keys = tuple(name for name in (participant, scan_path, session, mask, cohort) if name)
     dialect = Dialect(diagnosis_names=("diagnosis",), key_columns=keys)
     none = (None,) * len(table.rows)
+    here = _placing(path.parent, root, table.require_filled(scan_path))
     columns = zip(
         table.column(cohort) if cohort else none,
         table.require_filled(participant),
@@ -49,15 +56,32 @@ def list_rows(table: TextTable) -> Listing:
         ListedScan(
             name or path.stem,
             person,
-            path.parent / place,
+            here(place),
             visit,
-            mask_path=path.parent / mask_place if mask_place else None,
+            mask_path=here(mask_place) if mask_place else None,
             labels=labels,
         )
         for name, person, place, visit, mask_place, labels in columns
     )
     _require_some_here(scans, path)
     return Listing(scans, tuple(f"{path.stem}: {n}" for n in coded_sex_note(table, dialect)))
+
+
+def _placing(folder: Path, root: Path | None, written: Sequence[str]) -> Callable[[str], Path]:
+    """How a written path becomes one of this machine."""
+    if root is None:
+        return lambda place: folder / place
+
+    def moved(place: str, leading: int) -> Path:
+        parts = Path(place).parts
+        return root.joinpath(*parts[min(leading + Path(place).is_absolute(), len(parts) - 1) :])
+
+    deepest = max(len(Path(place).parts) for place in written)
+    leading = max(
+        range(deepest),
+        key=lambda count: sum(os.path.lexists(moved(place, count)) for place in written),
+    )
+    return lambda place: moved(place, leading)
 
 
 def _refuse_near_misses(table: TextTable) -> None:
@@ -77,5 +101,6 @@ def _require_some_here(scans: tuple[ListedScan, ...], path: Path) -> None:
     if len(scans) > 1 and not any(os.path.lexists(scan.path) for scan in scans):
         raise TableError(
             f"none of its {len(scans)} scans exists here; the first is {scans[0].path}",
-            "correct the column 'path'; relative paths start at the table's folder", path,
+            "give the folder where its paths begin here with --root, or correct the column 'path'",
+            path,
         )  # fmt: skip

@@ -7,19 +7,20 @@ from typing import Any
 
 import pandas as pd
 
-from neurofm.cohorts.index import participant_keys
-from neurofm.cohorts.splits import HELD_OUT, Group, joined_people, quotas
+from neurofm.cohorts.leakage import refuse_overlap
+from neurofm.cohorts.sides import HELD_OUT, TEST, TRAIN, VALIDATION, given_roles
+from neurofm.cohorts.splits import Group, joined_people, quotas
 from neurofm.config.preparation import SplitConfig
-from neurofm.errors import LeakageError
 from neurofm.seeds import seed_of
 
-TRAIN, VALIDATION, TEST = "train", "validation", "test"
+__all__ = ["TEST", "TRAIN", "VALIDATION", "task_roles"]
 
 
 def task_roles(frame: pd.DataFrame, strata: pd.Series[Any], config: SplitConfig) -> pd.Series[Any]:
     """The role of each labelled scan: "train", "validation", "test", or None for no part.
 
-    Where the column `split` names such roles, they are taken as they stand. Else the held-out
+    Where the column `split` names such roles, they are taken as they stand ("held-out-train" as
+    "train"). Else the held-out
     people are divided, or everybody where nobody was held out: participants who share an identical
     file stay together, every stratum is divided alike, and the draw depends on `task_seed` and on
     who is there, never on the order of the rows.
@@ -36,10 +37,10 @@ def task_roles(frame: pd.DataFrame, strata: pd.Series[Any], config: SplitConfig)
 
 
 def _roles(frame: pd.DataFrame, strata: pd.Series[Any], config: SplitConfig) -> pd.Series[Any]:
-    given = frame["split"].where(frame["split"].isin([TRAIN, VALIDATION, TEST]), None)
+    given = given_roles(frame["split"])
     if given.notna().any():
-        _refuse_torn(frame, given.astype(object))
-        return given.astype(object)
+        refuse_overlap(frame, given)
+        return given
     is_held_out = frame["split"] == HELD_OUT
     pool = frame[is_held_out] if is_held_out.any() else frame
     people = joined_people(pool)
@@ -90,16 +91,3 @@ def _drawn(groups: list[Group], fraction: float, seed: int, role: str) -> set[st
 
 def _stratum(values: pd.Series[Any]) -> tuple[Hashable, ...]:
     return (str(values.iloc[0]),)
-
-
-def _refuse_torn(frame: pd.DataFrame, roles: pd.Series[Any]) -> None:
-    known = roles.notna()
-    people = joined_people(frame)[known]
-    torn = roles[known].groupby(people).nunique()
-    if (torn > 1).any():
-        named = sorted(set(participant_keys(frame)[known][people.isin(torn.index[torn > 1])]))
-        shown = ", ".join(map(str, named[:5]))
-        raise LeakageError(
-            f"{shown}: scans of one person, or of one file, are in two parts of the split",
-            "correct the column split", "index",
-        )  # fmt: skip

@@ -11,6 +11,7 @@ from cyclopts import App
 _COMMANDS = {
     "phantom": ("phantom:phantom", "Simulate a cohort of heads with known truth."),
     "doctor": ("doctor:doctor", "Say whether a scan can be used, and how it is treated."),
+    "cohorts": ("cohorts:app", "The paper's cohorts: list, show, compare with an index."),
     "index": ("index:index", "List the scans of folders and tables in one index."),
     "split": ("split:split", "Divide an index by participant, for good."),
     "preprocess": ("preprocess:preprocess", "Bring raw scans to MNI152, stripped and normalised."),

@@ -11,6 +11,8 @@ from cyclopts import Parameter
 def index(
     *sources: Path,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    cohort: str | None = None,
+    root: Path | None = None,
     verify: bool = True,
     volume: int | None = None,
     assume_orientation: Literal["LAS", "RAS"] | None = None,
@@ -20,6 +22,8 @@ def index(
     Args:
         sources: BIDS folders, IXI folders, CSV or TSV tables, folders of NIfTI, NIfTI files.
         output: the index to write (.parquet); failures.csv is written beside it.
+        cohort: all sources are folders of this known cohort, as downloaded; see: neurofm cohorts.
+        root: where the paths of tables from another machine begin here.
         verify: read every file through; --no-verify only looks whether it is there.
         volume: which volume of a 4-D file counts, from 0; the recipe must say the same to
             preprocess: preprocess.volume_index=N.
@@ -28,25 +32,29 @@ def index(
     """
     from neurofm.cohorts.failures import write_failures
     from neurofm.cohorts.index import require_no_split, write_index
+    from neurofm.cohorts.known.description import find_known
     from neurofm.cohorts.readers import index_sources
     from neurofm.commands.cohort_table import cohort_table
-    from neurofm.commands.console import BarProgress, err, out
+    from neurofm.commands.console import BarProgress, err, out, show_problems
     from neurofm.files import require_writable
 
     require_no_split(output)
     require_writable(output)
     indexed = index_sources(
-        sources, verify, BarProgress(), volume_index=volume, assume_orientation=assume_orientation
+        sources,
+        verify,
+        BarProgress(),
+        known=find_known(cohort) if cohort else None,
+        root=root,
+        volume_index=volume,
+        assume_orientation=assume_orientation,
     )
     write_index(indexed.frame, output)
     write_failures(indexed.failures, output.parent / "failures.csv")
-    for note in indexed.notes:
-        err.print(f"note: {note}", markup=False, soft_wrap=True)
-    for failure in indexed.failures:
-        err.print(str(failure), markup=False, soft_wrap=True)
+    status = show_problems(indexed.notes, indexed.failures)
     out.print(cohort_table(indexed.frame))
     out.print(f"index: {output}", markup=False, soft_wrap=True)
     if indexed.failures:
         failed = f"{len(indexed.failures)} scans cannot be used: {output.parent / 'failures.csv'}"
         err.print(failed, markup=False, soft_wrap=True)
-    return 1 if indexed.failures else 0
+    return status

@@ -13,33 +13,47 @@ def split(
     *overrides: str,
     recipe: Annotated[str, Parameter(name=["--recipe", "-r"])],
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    frozen: Path | None = None,
 ) -> int:
-    """Divide an index by participant into "pretrain" and "held-out".
+    """Divide an index by participant, as its recipe's section `split` says, or as a file does.
 
-    All scans of a person, and all people who share an identical file, go to the same side. Sides
-    that the index already gives are kept. An index with another split is never overwritten.
+    All scans of a person, and all people who share an identical file, go to the same side. Who is
+    where is written beside the output, with a hash. Another split is never written over.
 
     Args:
         index: the index to divide.
-        overrides: recipe values, section.key=value, e.g. split.held_out_fraction=0.2.
+        overrides: recipe values, section.key=value, e.g. split.preset=paper.
         recipe: a recipe's name or file; its section `split` and its seed decide.
         output: the divided index to write; may be the same file.
+        frozen: a split that was drawn before; nothing is drawn, everybody goes where he was.
     """
-    from neurofm.cohorts.index import read_index, write_index
-    from neurofm.cohorts.splits import (
-        assign_splits,
-        require_same_split,
-        split_counts,
-        split_fingerprint,
+    from neurofm.cohorts.division import divide_index, require_kept
+    from neurofm.cohorts.frozen_split import (
+        apply_frozen,
+        freeze,
+        frozen_path,
+        read_frozen,
+        write_frozen,
     )
-    from neurofm.commands.console import out
+    from neurofm.cohorts.index import read_index, write_index
+    from neurofm.cohorts.splits import require_same_split, split_counts
+    from neurofm.commands.console import out, show_problems
     from neurofm.config.recipe import load_recipe
 
-    settings = load_recipe(recipe, overrides)
-    divided = assign_splits(read_index(index), settings.split, settings.seed)
-    require_same_split(divided, output)
-    write_index(divided, output)
-    for side, (participants, scans) in split_counts(divided).items():
+    settings, frame = load_recipe(recipe, overrides), read_index(index)
+    if frozen is None:
+        divided = divide_index(frame, settings.split, settings.seed)
+        drawn_by = {"seed": settings.seed, **settings.split.model_dump(mode="json")}
+    else:
+        before = read_frozen(frozen)
+        divided, drawn_by = apply_frozen(frame, before), dict(before.drawn_by)
+        require_kept(frame, divided.frame)
+    require_same_split(divided.frame, output)
+    kept = freeze(divided.frame, drawn_by)
+    write_frozen(kept, frozen_path(output))
+    write_index(divided.frame, output)
+    show_problems(divided.notes, ())
+    for side, (participants, scans) in split_counts(divided.frame).items():
         out.print(f"{side}: {participants} participants, {scans} scans")
-    out.print(f"index: {output} (split {split_fingerprint(divided)})", markup=False, soft_wrap=True)
+    out.print(f"index: {output} (split {kept.fingerprint()})", markup=False, soft_wrap=True)
     return 0

@@ -109,6 +109,12 @@ class StoreConfig(Section):
 class SplitConfig(Section):
     """Which participants pre-training may see; drawn by participant, never by scan."""
 
+    preset: Literal["none", "paper"] = knob(
+        "none", "-", "'paper' divides SOOP, AIBL and IXI as the paper does; others pre-train."
+    )
+    drop_unlabelled: bool = knob(
+        False, "-", "Let a preset leave out people without its label, instead of stopping."
+    )
     held_out_fraction: float = knob(
         0.0, "-", "Share of participants kept from pre-training, for evaluation.", ge=0, lt=1
     )

@@ -16,6 +16,7 @@ Kind = Literal["regression", "binary", "multiclass"]
 
 SITE_TASK = "site"
 _STRATA = 5
+_FEW_CODES = 5  # whole numbers, as classes are coded with
 # Words for people without the condition; the other class is then the positive one.
 _CONTROLS = {"h", "hc", "cn", "nc", "control", "controls", "healthy", "normal", "no", "0", "false"}
 
@@ -81,6 +82,7 @@ def build_target(frame: pd.DataFrame, column: str, folds: int) -> Target:
     if column != SITE_TASK and numbers[labelled].notna().all() and numbers.nunique() > 2:
         rows = np.flatnonzero(labelled)
         values = numbers.to_numpy(dtype=np.float64)[rows]
+        notes += _coded(column, values)
         return _target(column, "regression", rows, values, (), keys, notes)
     text = labels.where(labelled).map(_as_text, na_action="ignore")
     people = keys[labelled].groupby(text[labelled]).nunique()
@@ -137,6 +139,14 @@ def _left_out(keys: pd.Series, kept: np.ndarray, why: str) -> tuple[str, ...]:
     if not scans:
         return ()
     return (f"left out: {missing} participants ({scans} scans) {why}",)
+
+
+def _coded(column: str, values: np.ndarray) -> tuple[str, ...]:
+    codes = np.unique(values)
+    if len(codes) > _FEW_CODES or (codes % 1).any():
+        return ()
+    listed = ", ".join(f"{code:g}" for code in codes)
+    return (f"'{column}' has only {listed} and is taken for a number; write words for classes",)
 
 
 def _as_text(label: object) -> str:

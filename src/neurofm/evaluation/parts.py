@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Bool, Int
 
 from neurofm.cohorts.index import participant_keys
-from neurofm.cohorts.splits import HELD_OUT
+from neurofm.cohorts.sides import HELD_OUT, given_roles
 from neurofm.cohorts.task_roles import TEST, TRAIN, VALIDATION
 from neurofm.config.objectives import SupervisedConfig
 from neurofm.config.preparation import SplitConfig
@@ -117,7 +117,7 @@ def _why_not(test: Target) -> str:
 def has_part(index: pd.DataFrame) -> pd.Series[Any]:
     """Rows among whom the parts are drawn, or who are in a part that is given."""
     split = index["split"]
-    given, held_out = split.isin(_ROLES), split == HELD_OUT
+    given, held_out = given_roles(split).notna(), split == HELD_OUT
     if given.any():
         return given
     return held_out if held_out.any() else ~given

@@ -10,6 +10,8 @@ import pandas as pd
 import torch
 
 from neurofm.augment.effect_check import check_effects
+from neurofm.cohorts.leakage import refuse_torn_split
+from neurofm.cohorts.sides import SEEN_IN_PRETRAINING
 from neurofm.config.objectives import SupervisedConfig
 from neurofm.config.recipe import Recipe
 from neurofm.distributed import (
@@ -45,7 +47,6 @@ from neurofm.training.watching import watched
 
 __all__ = ["Manner", "Pretrained", "StartingPoint", "pretrain", "seen_rows", "train"]
 
-_SEEN_SPLITS = ("pretrain", "train")
 _SILENT = SilentProgress()
 _DEFAULT = Manner()
 _BEHIND_WATCH = 60.0  # seconds: torch's own limit, should the watch not act
@@ -79,6 +80,7 @@ def pretrain(
 
     Raises:
         ConfigError: the store's spacing is not the recipe's, or a patch does not divide volumes.
+        LeakageError: the split of the store's index puts one person on two sides.
         RunError: the folder is another run's, there are too few participants, no checkpoint is
             whole, several steps in a row gave no finite loss, too many scans could not be used,
             the features have collapsed and `health.stop_on_collapse` says so, the memory or the
@@ -184,8 +186,9 @@ def _warn(folder: Path, recipe: Recipe, device: torch.device, tell: Callable[[st
 def seen_rows(recipe: Recipe, store: Store) -> pd.DataFrame:
     """Rows of the store's index that pre-training may see; see `pretrain` for errors."""
     _require_spacing(recipe, store)
+    refuse_torn_split(store.index)
     split = store.index["split"]
-    frame = store.index[split.isna() | split.isin(_SEEN_SPLITS)]
+    frame = store.index[split.isna() | split.isin(SEEN_IN_PRETRAINING)]
     if frame.empty:
         raise RunError(
             "no scan is in the split 'pretrain'", "see the split of its index", store.folder

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from neurofm.cohorts.index import participant_keys
+from neurofm.cohorts.leakage import refuse_torn_split
 from neurofm.cohorts.task_roles import TEST, TRAIN, VALIDATION, task_roles
 from neurofm.config.objectives import SupervisedConfig
 from neurofm.config.preparation import SplitConfig
@@ -52,9 +53,10 @@ def build_task(index: pd.DataFrame, config: SupervisedConfig, split: SplitConfig
 
     Raises:
         TableError: no such column.
-        LeakageError: given roles put one person into two parts.
+        LeakageError: the split puts one person on two sides.
         RunError: a part has no labelled scan, or training has one class only.
     """
+    refuse_torn_split(index)
     pool = _pool(index, config, split)
     target = build_target(pool, config.target, _FEWEST_OF_A_CLASS)
     labelled = pool.iloc[target.rows]
