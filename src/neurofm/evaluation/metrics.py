@@ -36,12 +36,15 @@ class Outcome:
     folds: Int[np.ndarray, " scans"]
 
 
+Better = Literal["lower", "higher"]
+
+
 @dataclass(frozen=True)
 class Metric:
     """A named figure of merit and which way is better."""
 
     name: str
-    better: Literal["lower", "higher"]
+    better: Better
     compute: Callable[[Outcome, Weights], Values]
 
 

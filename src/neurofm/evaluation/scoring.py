@@ -1,0 +1,164 @@
+"""The scores of one model in one task: each metric's value, its resamples and its interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from neurofm.config.learning import EvaluationConfig
+from neurofm.data.targets import Kind
+from neurofm.evaluation.delong import AreaParts, area_parts, delong_interval
+from neurofm.evaluation.metrics import METRICS, Better, Metric, Outcome
+from neurofm.evaluation.record import TaskRecord
+from neurofm.evaluation.uncertainty import (
+    Interval,
+    bootstrap,
+    percentile_interval,
+    resample_weights,
+)
+from neurofm.seeds import random_stream
+
+Method = Literal["bootstrap", "DeLong"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """The predictions of one model and whom they are about.
+
+    Attributes:
+        repeats: of the model, the same scans in each.
+        people: a number for each scan's participant, 0, 1, 2...
+        strata: within which participants are resampled: the class; 0 for regression.
+    """
+
+    repeats: list[Outcome]
+    people: Int[np.ndarray, " scans"]
+    strata: Int[np.ndarray, " scans"]
+
+    @property
+    def smallest(self) -> int:
+        """Participants of the smallest class, or all of a regression."""
+        return min(len(np.unique(self.people[self.strata == each])) for each in set(self.strata))
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """One metric of one model.
+
+    Attributes:
+        name: of the metric.
+        better: which way.
+        repeats: its value in each repeat.
+        resamples: its value in each bootstrap resample, the mean over repeats.
+        interval: the one to show, by `method`.
+        method: DeLong's for the AUC of two classes.
+        bootstrap: the interval of the resamples.
+        parts: of the AUC of two classes.
+        note: what a reader of the value must know.
+    """
+
+    name: str
+    better: Better
+    repeats: Float[np.ndarray, " repeats"]
+    resamples: Float[np.ndarray, " resamples"]
+    interval: Interval
+    method: Method
+    bootstrap: Interval
+    parts: AreaParts | None
+    note: str
+
+    @property
+    def value(self) -> float:
+        """The mean over repeats."""
+        return float(self.repeats.mean())
+
+
+def outcomes(of_model: pd.DataFrame) -> list[Outcome]:
+    """The repeats of one model in one task, their scans in the same order."""
+    repeats = []
+    for _, rows in of_model.groupby("seed", sort=True):
+        ordered = rows.sort_values("scan_id")
+        repeats.append(
+            Outcome(
+                ordered["target"].to_numpy(dtype=np.float64),
+                ordered["prediction"].to_numpy(dtype=np.float64),
+                np.stack(ordered["probabilities"].to_list()).astype(np.float64),
+                ordered["fold"].to_numpy(dtype=np.int64),
+            )
+        )
+    return repeats
+
+
+def sample_of(of_model: pd.DataFrame, kind: Kind) -> Sample:
+    """The saved predictions of one model in one task.
+
+    Args:
+        of_model: its rows of `predictions.parquet`.
+        kind: of the task.
+    """
+    repeats = outcomes(of_model)
+    one = of_model[of_model["seed"] == of_model["seed"].min()].sort_values("scan_id")
+    people = np.unique(one["participant"].to_numpy(dtype=str), return_inverse=True)[1]
+    target = repeats[0].target
+    strata = np.zeros(len(target), np.int64) if kind == "regression" else target.astype(np.int64)
+    return Sample(repeats, people, strata)
+
+
+def score_all(
+    sample: Sample, task: TaskRecord, config: EvaluationConfig, seed: int
+) -> tuple[Score, ...]:
+    """Every metric of the task's kind, the headline first.
+
+    Args:
+        sample: of one model.
+        task: its record.
+        config: resamples and confidence.
+        seed: the recipe's; with the task it decides the resamples, the same for all models.
+    """
+    return tuple(score(sample, metric, task, config, seed) for metric in METRICS[task.kind])
+
+
+def score(
+    sample: Sample, metric: Metric, task: TaskRecord, config: EvaluationConfig, seed: int
+) -> Score:
+    """One metric of one model; see `score_all`."""
+    each = np.bincount(sample.people)[sample.people]
+    values = np.concatenate(
+        [metric.compute(outcome, 1.0 / each[None, :]) for outcome in sample.repeats]
+    )
+    draws = resample_weights(
+        sample.people, sample.strata, config.bootstrap_samples,
+        random_stream("bootstrap", seed, task.task),
+    )  # fmt: skip
+    resamples = bootstrap(partial(_mean_over, metric, sample.repeats), draws)
+    own = percentile_interval(resamples, config.confidence, sample.smallest)
+    is_area = metric.name == "AUC" and task.kind == "binary"
+    parts = area_parts(sample.repeats, sample.people) if is_area else None
+    return Score(
+        name=metric.name,
+        better=metric.better,
+        repeats=values,
+        resamples=resamples,
+        interval=delong_interval(parts, config.confidence) if parts else own,
+        method="DeLong" if parts else "bootstrap",
+        bootstrap=own,
+        parts=parts,
+        note=_note(metric.name, values, task),
+    )
+
+
+def _mean_over(metric: Metric, repeats: list[Outcome], weights: np.ndarray) -> np.ndarray:
+    return np.asarray(np.mean([metric.compute(outcome, weights) for outcome in repeats], axis=0))
+
+
+def _note(metric: str, values: np.ndarray, task: TaskRecord) -> str:
+    if np.isnan(values.mean()):
+        return "the same is predicted for everybody" if metric == "r" else "not defined"
+    if metric == "average precision" and task.positives is not None:
+        return f"prevalence {task.positives / task.participants:.3f}"
+    return ""
