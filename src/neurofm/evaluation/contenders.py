@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from neurofm.cohorts.task_roles import TEST, TRAIN
+from neurofm.cohorts.task_roles import TEST, TRAIN, VALIDATION
 from neurofm.evaluation.baselines import RANDOM, Model
 from neurofm.evaluation.folds import participant_weights
 from neurofm.evaluation.given import GivenRun, probe_name
 from neurofm.evaluation.metrics import Outcome
 from neurofm.evaluation.opening import Opened
+from neurofm.evaluation.operating_point import choose_threshold
 from neurofm.evaluation.parts import PartedTask
 from neurofm.evaluation.probe import decide
 from neurofm.models.embeddings import embed_store
@@ -52,7 +53,16 @@ class AsTrained:
             train = task.target_of(TRAIN)
             weights = participant_weights(train.participants)
             shares = np.bincount(train.values.astype(int), weights, len(shares)) / weights.sum()
-        return Outcome(test.values, decide(said, shares), said, folds)
+        thresholds = np.full(len(said), self._threshold(task, repeat))
+        return Outcome(test.values, decide(said, shares), said, folds, thresholds)
+
+    def _threshold(self, task: PartedTask, repeat: int) -> float:
+        validation = task.target_of(VALIDATION)
+        if len(validation.classes) != 2:
+            return float("nan")
+        score = self.repeats[repeat][validation.rows, 1].astype(np.float64)
+        weights = participant_weights(validation.participants)
+        return choose_threshold(validation.values == 1, score, weights)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from neurofm.config.learning import EvaluationConfig
@@ -114,5 +115,6 @@ def predictions_table(
             "target": outcome.target,
             "prediction": outcome.prediction,
             "probabilities": list(outcome.probabilities),
+            "threshold": np.nan if outcome.thresholds is None else outcome.thresholds,
         }
     )

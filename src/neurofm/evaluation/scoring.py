@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -20,10 +20,20 @@ from neurofm.evaluation.uncertainty import (
     bootstrap,
     percentile_interval,
     resample_weights,
+    wilson_interval,
 )
 from neurofm.seeds import random_stream
 
-Method = Literal["bootstrap", "DeLong"]
+Method = Literal["bootstrap", "DeLong", "Wilson"]
+_BOOTSTRAP, _DELONG, _WILSON = get_args(Method)
+_CLASS_OF_SHARE = {"sensitivity": 1, "specificity": 0}
+
+_NO_THRESHOLD = "no threshold: one class only, or the same is said of everybody, where it is chosen"
+_WHY_NONE = {
+    "r": "the same is predicted for everybody",
+    "sensitivity": _NO_THRESHOLD,
+    "specificity": _NO_THRESHOLD,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +53,11 @@ class Sample:
     @property
     def smallest(self) -> int:
         """Participants of the smallest class, or all of a regression."""
-        return min(len(np.unique(self.people[self.strata == each])) for each in set(self.strata))
+        return min(self.people_of(each) for each in np.unique(self.strata))
+
+    def people_of(self, stratum: int) -> int:
+        """Participants with a scan in a stratum."""
+        return len(np.unique(self.people[self.strata == stratum]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +70,7 @@ class Score:
         repeats: its value in each repeat.
         resamples: its value in each bootstrap resample, the mean over repeats.
         interval: the one to show, by `method`.
-        method: DeLong's for the AUC of two classes.
+        method: DeLong's for the AUC of two classes, Wilson's for shares of a class.
         bootstrap: the interval of the resamples.
         parts: of the AUC of two classes.
         note: what a reader of the value must know.
@@ -89,6 +103,7 @@ def outcomes(of_model: pd.DataFrame) -> list[Outcome]:
                 ordered["prediction"].to_numpy(dtype=np.float64),
                 np.stack(ordered["probabilities"].to_list()).astype(np.float64),
                 ordered["fold"].to_numpy(dtype=np.int64),
+                ordered["threshold"].to_numpy(dtype=np.float64) if "threshold" in ordered else None,
             )
         )
     return repeats
@@ -139,13 +154,20 @@ def score(
     own = percentile_interval(resamples, config.confidence, sample.smallest)
     is_area = metric.name == "AUC" and task.kind == "binary"
     parts = area_parts(sample.repeats, sample.people) if is_area else None
+    interval, method = own, _BOOTSTRAP
+    if parts:
+        interval, method = delong_interval(parts, config.confidence), _DELONG
+    elif metric.name in _CLASS_OF_SHARE:
+        counted = sample.people_of(_CLASS_OF_SHARE[metric.name])
+        interval = wilson_interval(float(values.mean()), counted, config.confidence)
+        method = _WILSON
     return Score(
         name=metric.name,
         better=metric.better,
         repeats=values,
         resamples=resamples,
-        interval=delong_interval(parts, config.confidence) if parts else own,
-        method="DeLong" if parts else "bootstrap",
+        interval=interval,
+        method=method,
         bootstrap=own,
         parts=parts,
         note=_note(metric.name, values, task),
@@ -158,7 +180,7 @@ def _mean_over(metric: Metric, repeats: list[Outcome], weights: np.ndarray) -> n
 
 def _note(metric: str, values: np.ndarray, task: TaskRecord) -> str:
     if np.isnan(values.mean()):
-        return "the same is predicted for everybody" if metric == "r" else "not defined"
+        return _WHY_NONE.get(metric, "not defined")
     if metric == "average precision" and task.positives is not None:
         return f"prevalence {task.positives / task.participants:.3f}"
     return ""
