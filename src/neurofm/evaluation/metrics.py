@@ -39,15 +39,12 @@ class Outcome:
     thresholds: Float[np.ndarray, " scans"] | None = None
 
 
-Better = Literal["lower", "higher"]
-
-
 @dataclass(frozen=True)
 class Metric:
     """A named figure of merit and which way is better."""
 
     name: str
-    better: Better
+    better: Literal["lower", "higher"]
     compute: Callable[[Outcome, Weights], Values]
 
 

@@ -16,6 +16,7 @@ from neurofm.evaluation.given import Given
 from neurofm.evaluation.opening import Opened, open_evaluation
 from neurofm.evaluation.probing import probe_tasks
 from neurofm.evaluation.record import (
+    CALIBRATION,
     COMPARISONS,
     EMBEDDINGS,
     PREDICTIONS,
@@ -52,9 +53,9 @@ def evaluate(
     A linear probe reads the frozen features, by folds or on the test part of each task. Weights
     with a head always predict the test part, by their head and by a probe of their encoder.
 
-    Writes `embeddings.parquet`, `predictions.parquet`, `results.parquet`, `comparisons.parquet`
-    and, last, `evaluation.json`. A folder that already holds this very evaluation is left as it
-    is.
+    Writes `embeddings.parquet`, `predictions.parquet`, `results.parquet`, `comparisons.parquet`,
+    `calibration.parquet` and, last, `evaluation.json`. A folder that already holds this very
+    evaluation is left as it is.
 
     Args:
         recipe: targets, folds, repeats and the seed.
@@ -103,6 +104,7 @@ def _evaluate(opened: Opened, store: Store, folder: Path, progress: Progress) ->
     _write_table(predictions, folder / PREDICTIONS)
     _write_table(tables.results, folder / RESULTS)
     _write_table(tables.comparisons, folder / COMPARISONS)
+    _write_table(tables.calibration, folder / CALIBRATION)
     record = _record(opened, store, tasks, tables, read.features[0].shape[1])
     write_record(folder, record)
     return record

@@ -18,6 +18,7 @@ EMBEDDINGS = "embeddings.parquet"
 PREDICTIONS = "predictions.parquet"
 RESULTS = "results.parquet"
 COMPARISONS = "comparisons.parquet"
+CALIBRATION = "calibration.parquet"
 
 
 class _Fact(BaseModel):

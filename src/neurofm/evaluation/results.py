@@ -11,9 +11,10 @@ import pandas as pd
 from neurofm.config.learning import EvaluationConfig
 from neurofm.data.targets import SITE_TASK
 from neurofm.evaluation.baselines import PRETRAINED, SITE
+from neurofm.evaluation.calibration import calibration_curve
 from neurofm.evaluation.delong import delong_test
 from neurofm.evaluation.record import TaskRecord
-from neurofm.evaluation.scoring import Score, outcomes, sample_of, score_all
+from neurofm.evaluation.scoring import Sample, Score, outcomes, sample_of, score_all
 from neurofm.evaluation.uncertainty import Comparison, compare, holm
 
 __all__ = ["Tables", "outcomes", "tabulate"]
@@ -30,11 +31,13 @@ class Tables:
     Attributes:
         results: a row for each task, model and metric.
         comparisons: one model against each other by the headline metric.
+        calibration: the curves of all models of tasks with two classes, a row a bin.
         warnings: what a reader must know before the numbers, in plain words.
     """
 
     results: pd.DataFrame
     comparisons: pd.DataFrame
+    calibration: pd.DataFrame
     warnings: tuple[str, ...]
 
 
@@ -56,6 +59,7 @@ def tabulate(
     """
     results: list[dict[str, object]] = []
     comparisons: list[dict[str, object]] = []
+    curves: list[pd.DataFrame] = []
     warnings: list[str] = []
     for task in tasks:
         rows = predictions[predictions["task"] == task.task]
@@ -70,13 +74,31 @@ def tabulate(
         for model, scores in scored.items():
             results += [_result(task, model, score) for score in scores]
         comparisons += _compare_all(task, scored, config, ours, smallest)
+        if task.kind == "binary":
+            curves += _curves(task, samples, config)
         warnings += _warnings(task, scored, config, ours)
     if comparisons:
         for row, p in zip(
             comparisons, holm([_float(row["p"]) for row in comparisons]), strict=True
         ):
             row["p_holm"] = p
-    return Tables(pd.DataFrame(results), pd.DataFrame(comparisons), tuple(warnings))
+    return Tables(
+        pd.DataFrame(results),
+        pd.DataFrame(comparisons),
+        pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(),
+        tuple(warnings),
+    )
+
+
+def _curves(
+    task: TaskRecord, samples: Mapping[str, Sample], config: EvaluationConfig
+) -> list[pd.DataFrame]:
+    return [
+        calibration_curve(sample.repeats, sample.people, config.confidence).assign(
+            task=task.task, model=model
+        )
+        for model, sample in samples.items()
+    ]
 
 
 def _result(task: TaskRecord, model: str, score: Score) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,15 @@ from jaxtyping import Float, Int
 
 from neurofm.config.learning import EvaluationConfig
 from neurofm.data.targets import Kind
+from neurofm.evaluation.calibration import (
+    UNKNOWN,
+    Line,
+    calibration_error,
+    calibration_line,
+)
 from neurofm.evaluation.delong import AreaParts, area_parts, delong_interval
-from neurofm.evaluation.metrics import METRICS, Better, Metric, Outcome
+from neurofm.evaluation.folds import participant_weights
+from neurofm.evaluation.metrics import METRICS, Metric, Outcome
 from neurofm.evaluation.record import TaskRecord
 from neurofm.evaluation.uncertainty import (
     Interval,
@@ -24,8 +31,8 @@ from neurofm.evaluation.uncertainty import (
 )
 from neurofm.seeds import random_stream
 
-Method = Literal["bootstrap", "DeLong", "Wilson"]
-_BOOTSTRAP, _DELONG, _WILSON = get_args(Method)
+Better = Literal["lower", "higher", "near 0", "near 1"]
+Method = Literal["bootstrap", "DeLong", "Wilson", "sandwich", "none"]
 _CLASS_OF_SHARE = {"sensitivity": 1, "specificity": 0}
 
 _NO_THRESHOLD = "no threshold: one class only, or the same is said of everybody, where it is chosen"
@@ -70,8 +77,9 @@ class Score:
         repeats: its value in each repeat.
         resamples: its value in each bootstrap resample, the mean over repeats.
         interval: the one to show, by `method`.
-        method: DeLong's for the AUC of two classes, Wilson's for shares of a class.
-        bootstrap: the interval of the resamples.
+        method: DeLong's for the AUC of two classes, Wilson's for shares of a class, the sandwich
+            variance for the calibration line, none for the calibration error.
+        bootstrap: the interval of the resamples, where there are any.
         parts: of the AUC of two classes.
         note: what a reader of the value must know.
     """
@@ -127,7 +135,7 @@ def sample_of(of_model: pd.DataFrame, kind: Kind) -> Sample:
 def score_all(
     sample: Sample, task: TaskRecord, config: EvaluationConfig, seed: int
 ) -> tuple[Score, ...]:
-    """Every metric of the task's kind, the headline first.
+    """Every metric of the task's kind, the headline first; of two classes calibration as well.
 
     Args:
         sample: of one model.
@@ -135,17 +143,18 @@ def score_all(
         config: resamples and confidence.
         seed: the recipe's; with the task it decides the resamples, the same for all models.
     """
-    return tuple(score(sample, metric, task, config, seed) for metric in METRICS[task.kind])
+    scores = [score(sample, metric, task, config, seed) for metric in METRICS[task.kind]]
+    if task.kind == "binary":
+        scores += _calibration(sample, config)
+    return tuple(scores)
 
 
 def score(
     sample: Sample, metric: Metric, task: TaskRecord, config: EvaluationConfig, seed: int
 ) -> Score:
     """One metric of one model; see `score_all`."""
-    each = np.bincount(sample.people)[sample.people]
-    values = np.concatenate(
-        [metric.compute(outcome, 1.0 / each[None, :]) for outcome in sample.repeats]
-    )
+    once = participant_weights(sample.people)[None, :]
+    values = np.concatenate([metric.compute(outcome, once) for outcome in sample.repeats])
     draws = resample_weights(
         sample.people, sample.strata, config.bootstrap_samples,
         random_stream("bootstrap", seed, task.task),
@@ -154,13 +163,14 @@ def score(
     own = percentile_interval(resamples, config.confidence, sample.smallest)
     is_area = metric.name == "AUC" and task.kind == "binary"
     parts = area_parts(sample.repeats, sample.people) if is_area else None
-    interval, method = own, _BOOTSTRAP
+    interval: Interval = own
+    method: Method = "bootstrap"
     if parts:
-        interval, method = delong_interval(parts, config.confidence), _DELONG
+        interval, method = delong_interval(parts, config.confidence), "DeLong"
     elif metric.name in _CLASS_OF_SHARE:
         counted = sample.people_of(_CLASS_OF_SHARE[metric.name])
         interval = wilson_interval(float(values.mean()), counted, config.confidence)
-        method = _WILSON
+        method = "Wilson"
     return Score(
         name=metric.name,
         better=metric.better,
@@ -172,6 +182,32 @@ def score(
         parts=parts,
         note=_note(metric.name, values, task),
     )
+
+
+def _calibration(sample: Sample, config: EvaluationConfig) -> list[Score]:
+    """Intercept, slope and error; resamples of an error are all larger than the error itself."""
+    once = participant_weights(sample.people)[None, :]
+    error = np.concatenate([calibration_error(each, once) for each in sample.repeats])
+    intercept, slope = calibration_line(sample.repeats, sample.people, config.confidence)
+    rows: tuple[tuple[str, Better, Line, Method], ...] = (
+        ("calibration intercept", "near 0", intercept, "sandwich"),
+        ("calibration slope", "near 1", slope, "sandwich"),
+        ("calibration error", "lower", Line(error, UNKNOWN), "none"),
+    )
+    return [
+        Score(
+            name=name,
+            better=better,
+            repeats=line.repeats,
+            resamples=np.empty(0),
+            interval=line.interval,
+            method=method,
+            bootstrap=UNKNOWN,
+            parts=None,
+            note="not defined" if np.isnan(line.repeats).any() else "",
+        )
+        for name, better, line, method in rows
+    ]
 
 
 def _mean_over(metric: Metric, repeats: list[Outcome], weights: np.ndarray) -> np.ndarray:
