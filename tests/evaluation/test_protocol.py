@@ -71,7 +71,8 @@ def test_an_evaluation_leaves_every_table_and_a_second_call_changes_none(
     record = evaluate(RECIPE, store, weights, folder)
     assert {path.name for path in folder.iterdir()} == {
         ".lock", "embeddings.parquet", "predictions.parquet", "results.parquet",
-        "comparisons.parquet", "calibration.parquet", "evaluation.json",
+        "comparisons.parquet", "calibration.parquet", "scans.parquet", "subgroups.parquet",
+        "evaluation.json",
     }  # fmt: skip
     assert (record.rows, record.participants, record.scans) == ("all", 8, 16)
     assert [task.task for task in record.tasks] == ["age_years", "sex"]

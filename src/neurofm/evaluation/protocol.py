@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Int
 from threadpoolctl import threadpool_limits
 
 from neurofm.config.recipe import Recipe
@@ -22,13 +23,16 @@ from neurofm.evaluation.record import (
     PREDICTIONS,
     RECORD,
     RESULTS,
+    SCANS,
+    SUBGROUPS,
     EvaluationRecord,
     TaskRecord,
     WeightsRecord,
     read_record,
     write_record,
 )
-from neurofm.evaluation.results import Tables, tabulate
+from neurofm.evaluation.results import tabulate
+from neurofm.evaluation.subgroups import confounding_warnings, scans_table, subgroup_table
 from neurofm.evaluation.testing import probe_test_parts
 from neurofm.files import atomic_path, only_writer, sweep_unfinished
 from neurofm.models.embeddings import write_embeddings
@@ -54,8 +58,8 @@ def evaluate(
     with a head always predict the test part, by their head and by a probe of their encoder.
 
     Writes `embeddings.parquet`, `predictions.parquet`, `results.parquet`, `comparisons.parquet`,
-    `calibration.parquet` and, last, `evaluation.json`. A folder that already holds this very
-    evaluation is left as it is.
+    `calibration.parquet`, `scans.parquet`, `subgroups.parquet` and, last, `evaluation.json`. A
+    folder that already holds this very evaluation is left as it is.
 
     Args:
         recipe: targets, folds, repeats and the seed.
@@ -105,7 +109,15 @@ def _evaluate(opened: Opened, store: Store, folder: Path, progress: Progress) ->
     _write_table(tables.results, folder / RESULTS)
     _write_table(tables.comparisons, folder / COMPARISONS)
     _write_table(tables.calibration, folder / CALIBRATION)
-    record = _record(opened, store, tasks, tables, read.features[0].shape[1])
+    scans = scans_table(frame.iloc[_of_all(opened)])
+    models = list(dict.fromkeys(run.model for run in opened.runs))
+    subgroups = subgroup_table(
+        predictions, scans, tasks, recipe.evaluation, recipe.seed, models=models
+    )
+    _write_table(scans, folder / SCANS)
+    _write_table(subgroups, folder / SUBGROUPS)
+    warnings = confounding_warnings(predictions, scans, tasks) + tables.warnings
+    record = _record(opened, store, tasks, warnings, read.features[0].shape[1])
     write_record(folder, record)
     return record
 
@@ -120,9 +132,13 @@ def _same_evaluation(folder: Path, opened: Opened) -> EvaluationRecord:
 
 
 def _record(
-    opened: Opened, store: Store, tasks: tuple[TaskRecord, ...], tables: Tables, features: int
+    opened: Opened,
+    store: Store,
+    tasks: tuple[TaskRecord, ...],
+    warnings: tuple[str, ...],
+    features: int,
 ) -> EvaluationRecord:
-    frame = opened.frame.iloc[np.unique(np.concatenate(opened.judged))]
+    frame = opened.frame.iloc[_of_all(opened)]
     people = frame.drop_duplicates(["cohort", "participant_id"])
     first = opened.runs[0].card
     known = [seen for seen in opened.overlap if seen is not None]
@@ -141,10 +157,15 @@ def _record(
         participants_by_cohort={str(k): int(n) for k, n in people["cohort"].value_counts().items()},
         pretrain_overlap=max(known) if len(known) == len(opened.runs) else None,
         tasks=tasks,
-        warnings=opened.warnings + tables.warnings,
+        warnings=opened.warnings + warnings,
         software=software_record(),
         weights=_weights(opened),
     )
+
+
+def _of_all(opened: Opened) -> Int[np.ndarray, " judged"]:
+    """Places in the frame of the scans that count for any of the weights."""
+    return np.unique(np.concatenate(opened.judged))
 
 
 def _weights(opened: Opened) -> tuple[WeightsRecord, ...]:

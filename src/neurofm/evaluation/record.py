@@ -19,6 +19,8 @@ PREDICTIONS = "predictions.parquet"
 RESULTS = "results.parquet"
 COMPARISONS = "comparisons.parquet"
 CALIBRATION = "calibration.parquet"
+SCANS = "scans.parquet"
+SUBGROUPS = "subgroups.parquet"
 
 
 class _Fact(BaseModel):

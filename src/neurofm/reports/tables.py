@@ -63,6 +63,7 @@ class TaskTable:
         columns: heading of each cell, with an arrow to where better is.
         rows: one a model.
         details: of the models' probabilities and decisions; None where there are none.
+        heading: of what a row is.
     """
 
     task: TaskRecord
@@ -70,6 +71,7 @@ class TaskTable:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     details: TaskTable | None = None
+    heading: str = "Model"
 
     @property
     def participants(self) -> str:
@@ -198,7 +200,7 @@ def _comparison(comparisons: pd.DataFrame, task: str, model: str, label: str) ->
 
 
 def _markdown_table(table: TaskTable) -> list[str]:
-    lines = ["| model | " + " | ".join(table.columns) + " |"]
+    lines = [f"| {table.heading.lower()} | " + " | ".join(table.columns) + " |"]
     lines.append("| --- " * (1 + len(table.columns)) + "|")
     for row in table.rows:
         cells = " | ".join(_markdown_cell(cell) for cell in row.cells)
