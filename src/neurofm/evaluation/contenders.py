@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
 from neurofm.cohorts.task_roles import TEST, TRAIN, VALIDATION
-from neurofm.evaluation.baselines import RANDOM, Model
+from neurofm.config.learning import EvaluationConfig
+from neurofm.evaluation.baselines import NEAREST, OF_PAPER, RANDOM, Model
 from neurofm.evaluation.folds import participant_weights
 from neurofm.evaluation.given import GivenRun, probe_name
 from neurofm.evaluation.metrics import Outcome
@@ -73,11 +75,13 @@ class Contenders:
         runs: as given.
         features: of each run.
         random: one row of the table for each architecture.
+        config: how features are read.
     """
 
     runs: tuple[GivenRun, ...]
     features: tuple[Features, ...]
     random: tuple[Model, ...]
+    config: EvaluationConfig
 
     def of_all(self) -> list[Model]:
         """Rows that are probed, runs of one name being repeats, and the random ones."""
@@ -92,14 +96,22 @@ class Contenders:
                 continue
             said = tuple(_said(run, self._of(run)) for run in runs)
             rows.append(AsTrained(name, said, tuple(_is_balanced(run) for run in runs)))
-            rows.append(Model(probe_name(name), tuple(self._of(run) for run in runs)))
+            rows += self._read(probe_name(name), runs)
         return [*rows, *self.random]
 
     def _probed(self, runs: Sequence[GivenRun]) -> list[Model]:
-        return [
-            Model(name, tuple(self._of(run) for run in repeats))
-            for name, repeats in by_model(runs).items()
-        ]
+        named = by_model(runs).items()
+        return [row for name, repeats in named for row in self._read(name, repeats)]
+
+    def _read(self, name: str, runs: Sequence[GivenRun]) -> list[Model]:
+        """The rows of one name's features, the usual reading first."""
+        repeats = tuple(self._of(run) for run in runs)
+        rows = [Model(name, repeats, _usual(self.config))]
+        if self.config.probe == "both":
+            rows.append(Model(f"{name}, {OF_PAPER}", repeats, "paper"))
+        if self.config.neighbours:
+            rows.append(Model(f"{name}, {NEAREST}", repeats, "neighbours"))
+        return rows
 
     def _of(self, run: GivenRun) -> Features:
         return self.features[self.runs.index(run)]
@@ -133,10 +145,15 @@ def read_images(
                 embed_store(run.random_encoder(recipe.seed, repeat), store, rows, device, progress)
                 for repeat in range(recipe.evaluation.seeds)
             ),
+            _usual(recipe.evaluation),
         )
         for run in first
     )
-    return Contenders(opened.runs, features, random)
+    return Contenders(opened.runs, features, random, recipe.evaluation)
+
+
+def _usual(config: EvaluationConfig) -> Literal["linear", "paper"]:
+    return "paper" if config.probe == "paper" else "linear"
 
 
 def _said(run: GivenRun, features: Features) -> Float[np.ndarray, "scans values"]:

@@ -99,7 +99,10 @@ def _evaluate(opened: Opened, store: Store, folder: Path, progress: Progress) ->
     # Small problems: several threads only wait for each other, for minutes on a busy machine.
     with threadpool_limits(1):
         if opened.which == "test":
-            predictions, tasks = probe_test_parts(frame, opened.tasks, read.of_task, progress)
+            predictions, tasks = probe_test_parts(
+                frame, opened.tasks, read.of_task, progress,
+                config=recipe.evaluation, seed=recipe.seed,
+            )  # fmt: skip
         else:
             predictions, tasks = probe_tasks(
                 frame, read.of_all(), recipe.evaluation, recipe.seed, progress
