@@ -71,14 +71,15 @@ def test_an_evaluation_leaves_every_table_and_a_second_call_changes_none(
     record = evaluate(RECIPE, store, weights, folder)
     assert {path.name for path in folder.iterdir()} == {
         ".lock", "embeddings.parquet", "predictions.parquet", "results.parquet",
-        "comparisons.parquet", "evaluation.json",
+        "comparisons.parquet", "calibration.parquet", "scans.parquet", "subgroups.parquet",
+        "evaluation.json",
     }  # fmt: skip
     assert (record.rows, record.participants, record.scans) == ("all", 8, 16)
     assert [task.task for task in record.tasks] == ["age_years", "sex"]
     results = pd.read_parquet(folder / "results.parquet")
     assert set(results["model"]) == {
-        "pre-trained encoder", "random-weight encoder", "brain volumes", "sex only", "age only",
-        "mean or majority",
+        "pre-trained encoder", "pre-trained encoder, nearest neighbours",
+        "random-weight encoder", "brain volumes", "sex only", "age only", "mean or majority",
     }  # fmt: skip
     before = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.parquet")}
     assert evaluate(RECIPE, store, weights, folder) == record

@@ -15,7 +15,7 @@ from neurofm.data.batch import Batch
 from neurofm.data.loader import ScanLoader
 from neurofm.data.prepare import zscore_in_mask
 from neurofm.errors import ConfigError, LeakageError, RunError
-from neurofm.evaluation.baselines import AS_TRAINED, PRETRAINED, PROBED, RANDOM
+from neurofm.evaluation.baselines import AS_TRAINED, NEAREST, PRETRAINED, PROBED, RANDOM
 from neurofm.evaluation.given import Given
 from neurofm.evaluation.parts import divide
 from neurofm.evaluation.protocol import evaluate
@@ -24,6 +24,10 @@ from neurofm.models.weights import load_encoder, load_head, load_weights
 from neurofm.reports.page import read_evaluation, tables_of, write_report
 
 _BASELINES = {"age only", "site only", "mean or majority"}
+
+
+def _probes(model: str) -> tuple[str, str]:
+    return f"{model}, {PROBED}", f"{model}, {PROBED}, {NEAREST}"
 
 
 def _predictions(folder: Path) -> pd.DataFrame:
@@ -100,9 +104,10 @@ def test_six_rows_of_two_architectures_and_repeats_stand_in_one_table(
     )  # fmt: skip
     results = pd.read_parquet(folder / "results.parquet").drop_duplicates("model")
     assert set(results["model"]) - _BASELINES == {
-        "ResNet supervised", f"ResNet supervised, {PROBED}",
-        "ViT supervised", f"ViT supervised, {PROBED}",
-        "SimCLR probe", "SimCLR fine-tuned", f"SimCLR fine-tuned, {PROBED}",
+        "ResNet supervised", *_probes("ResNet supervised"),
+        "ViT supervised", *_probes("ViT supervised"),
+        "SimCLR probe", f"SimCLR probe, {NEAREST}",
+        "SimCLR fine-tuned", *_probes("SimCLR fine-tuned"),
         f"{RANDOM}, as of ResNet supervised", f"{RANDOM}, as of ViT supervised",
     }  # fmt: skip
     repeats = dict(zip(results["model"], results["seeds"], strict=True))

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import bootstrap as reference
+from scipy.stats import norm, ttest_1samp
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
 
 from neurofm.evaluation.uncertainty import (
     bootstrap,
@@ -9,6 +13,7 @@ from neurofm.evaluation.uncertainty import (
     holm,
     percentile_interval,
     resample_weights,
+    wilson_interval,
 )
 
 
@@ -68,3 +73,46 @@ def test_a_clear_gain_has_a_small_p_and_none_has_a_large_one() -> None:
 
 def test_a_resample_without_a_value_gives_no_interval() -> None:
     assert np.isnan(percentile_interval(np.array([0.1, np.nan, 0.3]), 0.95).low)
+
+
+def test_few_participants_widen_an_interval_by_as_much_as_students_t() -> None:
+    """Of normal resamples: 2.262 standard errors with the unbiased variance for ten people."""
+    values = norm.ppf((np.arange(200_000) + 0.5) / 200_000)
+    expanded = percentile_interval(values, 0.95, people=10)
+    assert expanded.high == pytest.approx(2.262 * np.sqrt(10 / 9), abs=0.01)
+    assert percentile_interval(values, 0.95, people=10**6).high == pytest.approx(1.96, abs=0.01)
+
+
+def test_a_paired_test_of_few_participants_is_about_that_of_student() -> None:
+    """Against scipy's, for differences whose mean is resampled."""
+    differences = np.random.default_rng(3).normal(0.6, 1.0, 12)
+    resampled = means(differences, np.arange(12), 4, 20_000)
+    found = compare(float(differences.mean()), resampled, 0.95, people=12)
+    exact = ttest_1samp(differences, 0.0)
+    assert found.p == pytest.approx(exact.pvalue, abs=0.01)
+    low, high = exact.confidence_interval(0.95)
+    assert found.interval.low == pytest.approx(low, abs=0.08)
+    assert found.interval.high == pytest.approx(high, abs=0.08)
+
+
+def test_wilsons_interval_is_that_of_statsmodels() -> None:
+    for found, people in ((0, 12), (3, 12), (12, 12), (40, 90)):
+        interval = wilson_interval(found / people, people, 0.95)
+        expected = proportion_confint(found, people, 0.05, method="wilson")
+        assert (interval.low, interval.high) == pytest.approx(expected)
+
+
+def test_holm_is_that_of_statsmodels() -> None:
+    p = np.random.default_rng(0).uniform(0, 0.2, 15)
+    assert holm(list(p)) == pytest.approx(multipletests(p, method="holm")[1])
+
+
+def test_the_bootstrap_of_means_is_that_of_scipy_within_its_own_chance() -> None:
+    values = np.random.default_rng(1).gamma(2.0, size=40)
+    ours = percentile_interval(means(values, np.arange(40), 2, 20_000), 0.95)
+    theirs = reference(
+        (values,), np.mean, n_resamples=20_000, method="percentile",
+        rng=np.random.default_rng(5),
+    ).confidence_interval  # fmt: skip
+    assert ours.low == pytest.approx(theirs.low, abs=0.02)
+    assert ours.high == pytest.approx(theirs.high, abs=0.02)

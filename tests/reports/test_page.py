@@ -20,10 +20,12 @@ from neurofm.evaluation.record import (
     EMBEDDINGS,
     PREDICTIONS,
     RESULTS,
+    SUBGROUPS,
     EvaluationRecord,
     write_record,
 )
 from neurofm.evaluation.results import tabulate
+from neurofm.evaluation.subgroups import scans_table, subgroup_table
 from neurofm.reports.page import read_evaluation, tables_of, write_report
 
 CONFIG = EvaluationConfig(folds=3, seeds=2, bootstrap_samples=100)
@@ -61,6 +63,9 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     predictions.to_parquet(folder / PREDICTIONS)
     tables.results.to_parquet(folder / RESULTS)
     tables.comparisons.to_parquet(folder / COMPARISONS)
+    scans = scans_table(table)
+    parts = subgroup_table(predictions, scans, tasks, CONFIG, 0, models=[PRETRAINED])
+    parts.to_parquet(folder / SUBGROUPS)
     marked = table.assign(model="0f" * 32, contract="c" * 16, embedding=[*good[:-1], None])
     marked.to_parquet(folder / EMBEDDINGS)
     recipe = Recipe(name="tiny", preprocess=PreprocessConfig(template=TEMPLATE), evaluation=CONFIG)
@@ -145,6 +150,14 @@ def test_the_page_shows_every_model_of_every_task_the_warnings_the_loss_and_the_
     ):  # fmt: skip
         assert text in page, text
     assert page.count("<svg") == 3 + 3 + 4 + 1
+
+
+def test_the_page_shows_subgroups_with_reasons_and_what_decisions_are_worth(page: str) -> None:
+    for text in (
+        "Subgroups: MAE (years)", "Sex F", "participants, fewer than 10",
+        "Decisions and probabilities", "sensitivity", "calibration slope",
+    ):  # fmt: skip
+        assert text in page, text
 
 
 def test_the_same_results_give_the_same_page(page: str, evaluation: Path, tmp_path: Path) -> None:

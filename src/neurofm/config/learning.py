@@ -191,7 +191,21 @@ class EvaluationConfig(Section):
     parts: Literal["folds", "task"] = knob(
         "folds", "-", "Who is predicted: all by folds, or the task's test part (paper)."
     )
+    probe: Literal["sound", "paper", "both"] = knob(
+        "sound",
+        "-",
+        "Regularised, its strength chosen; or the paper's layer of 100 epochs, with parts=task.",
+    )
+    neighbours: bool = knob(True, "-", "Also predict by the nearest neighbours of each encoder.")
     folds: int = knob(5, "folds", "Participant-level cross-validation.", ge=2)
-    seeds: int = knob(5, "seeds", "Repeats with other folds and other random encoders.", ge=1)
+    seeds: int = knob(
+        5, "seeds", "Repeats with other folds, random encoders, layers of the paper's probe.", ge=1
+    )
     bootstrap_samples: int = knob(2000, "resamples", "For the 95 % intervals.", ge=100)
     confidence: float = knob(0.95, "-", "Level of the intervals.", gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _paper_needs_validation(self) -> EvaluationConfig:
+        if self.probe != "sound" and self.parts != "task":
+            raise ValueError(f"probe={self.probe} chooses an epoch on validation: add parts=task")
+        return self

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import model_validator
 
@@ -56,6 +56,11 @@ class ModelOfStudy(Section):
     name: str = knob(..., "-", "As tables show it.")
     recipe: str | None = knob(None, "-", "By name or path; none: a probe of cached features.")
     encoder: str | None = knob(None, "-", "The pre-training it starts from; none: from scratch.")
+    probe: Literal["linear", "neighbours", "paper"] = knob(
+        "linear",
+        "-",
+        "Without a recipe: linear and regularised, the nearest neighbours, or the paper's layer.",
+    )
     changes: dict[str, Any] = knob({}, "-", "Laid over the recipe.")
     published: str | None = knob(None, "-", "The row of the paper's Table 2 that it repeats.")
 

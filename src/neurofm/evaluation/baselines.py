@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,8 @@ PRETRAINED = "pre-trained encoder"
 RANDOM = "random-weight encoder"
 AS_TRAINED = "as trained"
 PROBED = "probe of its encoder"
+NEAREST = "nearest neighbours"
+OF_PAPER = "paper's probe"
 CONSTANT = "mean or majority"
 AGE_SEX = "age + sex"
 SITE = "site only"
@@ -24,6 +27,8 @@ BASELINES = (RANDOM, CONSTANT, AGE_SEX, SITE, VOLUMES, "age only", "sex only")
 
 _VOLUME_COLUMNS = ("csf_ml", "gm_ml", "wm_ml", "brain_ml")
 
+Reader = Literal["linear", "neighbours", "paper"]
+
 
 @dataclass(frozen=True, eq=False)
 class Model:
@@ -32,10 +37,13 @@ class Model:
     Attributes:
         name: as the table shows it.
         repeats: features "scans features"; one entry for all repeats, or one for each.
+        reader: how they are read: a regularised linear model, the nearest neighbours, or the
+            paper's layer.
     """
 
     name: str
     repeats: tuple[Float[np.ndarray, "scans features"], ...]
+    reader: Reader = "linear"
 
     def features(self, repeat: int) -> Float[np.ndarray, "scans features"]:
         """The features of one repeat."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
-from neurofm.cohorts.task_roles import TEST, TRAIN
-from neurofm.evaluation.baselines import RANDOM, Model
+from neurofm.cohorts.task_roles import TEST, TRAIN, VALIDATION
+from neurofm.config.learning import EvaluationConfig
+from neurofm.evaluation.baselines import NEAREST, OF_PAPER, RANDOM, Model
 from neurofm.evaluation.folds import participant_weights
 from neurofm.evaluation.given import GivenRun, probe_name
 from neurofm.evaluation.metrics import Outcome
 from neurofm.evaluation.opening import Opened
+from neurofm.evaluation.operating_point import choose_threshold
 from neurofm.evaluation.parts import PartedTask
 from neurofm.evaluation.probe import decide
 from neurofm.models.embeddings import embed_store
@@ -52,7 +55,16 @@ class AsTrained:
             train = task.target_of(TRAIN)
             weights = participant_weights(train.participants)
             shares = np.bincount(train.values.astype(int), weights, len(shares)) / weights.sum()
-        return Outcome(test.values, decide(said, shares), said, folds)
+        thresholds = np.full(len(said), self._threshold(task, repeat))
+        return Outcome(test.values, decide(said, shares), said, folds, thresholds)
+
+    def _threshold(self, task: PartedTask, repeat: int) -> float:
+        validation = task.target_of(VALIDATION)
+        if len(validation.classes) != 2:
+            return float("nan")
+        score = self.repeats[repeat][validation.rows, 1].astype(np.float64)
+        weights = participant_weights(validation.participants)
+        return choose_threshold(validation.values == 1, score, weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +75,13 @@ class Contenders:
         runs: as given.
         features: of each run.
         random: one row of the table for each architecture.
+        config: how features are read.
     """
 
     runs: tuple[GivenRun, ...]
     features: tuple[Features, ...]
     random: tuple[Model, ...]
+    config: EvaluationConfig
 
     def of_all(self) -> list[Model]:
         """Rows that are probed, runs of one name being repeats, and the random ones."""
@@ -81,14 +95,22 @@ class Contenders:
                 rows += self._probed(runs)
                 continue
             rows.append(as_trained(name, runs, [self._of(run) for run in runs]))
-            rows.append(Model(probe_name(name), tuple(self._of(run) for run in runs)))
+            rows += self._read(probe_name(name), runs)
         return [*rows, *self.random]
 
     def _probed(self, runs: Sequence[GivenRun]) -> list[Model]:
-        return [
-            Model(name, tuple(self._of(run) for run in repeats))
-            for name, repeats in by_model(runs).items()
-        ]
+        named = by_model(runs).items()
+        return [row for name, repeats in named for row in self._read(name, repeats)]
+
+    def _read(self, name: str, runs: Sequence[GivenRun]) -> list[Model]:
+        """The rows of one name's features, the usual reading first."""
+        repeats = tuple(self._of(run) for run in runs)
+        rows = [Model(name, repeats, _usual(self.config))]
+        if self.config.probe == "both":
+            rows.append(Model(f"{name}, {OF_PAPER}", repeats, "paper"))
+        if self.config.neighbours:
+            rows.append(Model(f"{name}, {NEAREST}", repeats, "neighbours"))
+        return rows
 
     def _of(self, run: GivenRun) -> Features:
         return self.features[self.runs.index(run)]
@@ -128,10 +150,15 @@ def read_images(
                 embed_store(run.random_encoder(recipe.seed, repeat), store, rows, device, progress)
                 for repeat in range(recipe.evaluation.seeds)
             ),
+            _usual(recipe.evaluation),
         )
         for run in first
     )
-    return Contenders(opened.runs, features, random)
+    return Contenders(opened.runs, features, random, recipe.evaluation)
+
+
+def _usual(config: EvaluationConfig) -> Literal["linear", "paper"]:
+    return "paper" if config.probe == "paper" else "linear"
 
 
 def _said(run: GivenRun, features: Features) -> Float[np.ndarray, "scans values"]:

@@ -28,12 +28,15 @@ class Outcome:
         prediction: the predicted number or class.
         probabilities: of each class; no columns for regression.
         folds: the fold each scan was predicted in.
+        thresholds: from which probability on a scan is called positive, chosen where the model
+            was; NaN where none could be, None where nobody tried.
     """
 
     target: Float[np.ndarray, " scans"]
     prediction: Float[np.ndarray, " scans"]
     probabilities: Float[np.ndarray, "scans classes"]
     folds: Int[np.ndarray, " scans"]
+    thresholds: Float[np.ndarray, " scans"] | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,16 @@ def accuracy(outcome: Outcome, weights: Weights) -> Values:
     return _mean(outcome.probabilities.argmax(axis=1) == outcome.target, weights)
 
 
+def sensitivity(outcome: Outcome, weights: Weights) -> Values:
+    """Share of positive scans that are called positive; NaN without a threshold."""
+    return _called_right(outcome, outcome.target == 1, weights)
+
+
+def specificity(outcome: Outcome, weights: Weights) -> Values:
+    """Share of negative scans that are not called positive; NaN without a threshold."""
+    return _called_right(outcome, outcome.target != 1, weights)
+
+
 def brier_score(outcome: Outcome, weights: Weights) -> Values:
     """Mean squared error of the probabilities; over all classes where there are more than two."""
     truth = outcome.target[:, None] == np.arange(outcome.probabilities.shape[1])
@@ -138,6 +151,8 @@ METRICS: dict[Kind, tuple[Metric, ...]] = {
         Metric("balanced accuracy", "higher", balanced_accuracy),
         Metric("average precision", "higher", average_precision),
         Metric("Brier score", "lower", brier_score),
+        Metric("sensitivity", "higher", sensitivity),
+        Metric("specificity", "higher", specificity),
     ),
     "multiclass": (
         Metric("balanced accuracy", "higher", balanced_accuracy),
@@ -146,6 +161,16 @@ METRICS: dict[Kind, tuple[Metric, ...]] = {
         Metric("Brier score", "lower", brier_score),
     ),
 }
+
+
+def _called_right(
+    outcome: Outcome, of_class: Bool[np.ndarray, " scans"], weights: Weights
+) -> Values:
+    if outcome.thresholds is None or np.isnan(outcome.thresholds).any():
+        return np.full(len(weights), np.nan)
+    called = outcome.probabilities[:, 1] >= outcome.thresholds
+    right = of_class & (called == (outcome.target == 1))
+    return _ratio(weights @ right, weights @ of_class.astype(np.float64))
 
 
 def _pairs_won(

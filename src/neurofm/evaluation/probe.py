@@ -1,12 +1,14 @@
-"""The linear probe: cross-validated by participant, or fitted once and tried on a test part.
+"""The probe: cross-validated by participant, or fitted once and tried on a test part.
 
-Nothing of a test fold touches the model that predicts it: standardisation, the choice of the
-penalty (again by folds of participants) and the fit all see the training part only.
+It is a regularised linear model, or the nearest neighbours. Nothing of a test fold touches the
+model that predicts it: standardisation, the choice of the penalty or the number of neighbours
+(again by folds of participants), the threshold and the fit all see the training part only.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -20,12 +22,18 @@ from neurofm.evaluation.folds import (
 )
 from neurofm.evaluation.linear import Rows, Sample, fit_scaling, logistic_path, ridge_path
 from neurofm.evaluation.metrics import Outcome
+from neurofm.evaluation.neighbours import neighbours_path
+from neurofm.evaluation.operating_point import choose_threshold
 from neurofm.evaluation.parts import PartedTask
 from neurofm.seeds import random_stream
 
 # Per scan, see linear.py; standardised features have a mean variance of 1.
 PENALTIES = tuple(10.0**power for power in range(-3, 4))
+NEIGHBOURS = (1.0, 3.0, 5.0, 10.0, 20.0, 50.0)
 _INNER_FOLDS = 3
+
+Reader = Literal["linear", "neighbours"]
+_SETTINGS: dict[Reader, tuple[float, ...]] = {"linear": PENALTIES, "neighbours": NEIGHBOURS}
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,16 +45,36 @@ class _Part:
     participants: Int[np.ndarray, " scans"]
     strata: Int[np.ndarray, " scans"]
     num_classes: int  # 0 for regression
+    reader: Reader
+
+    @property
+    def settings(self) -> tuple[float, ...]:
+        return _SETTINGS[self.reader]
 
     def take(self, chosen: np.ndarray) -> _Part:
         people = np.unique(self.participants[chosen], return_inverse=True)[1]
         return _Part(
             self.features[chosen], self.values[chosen], people, self.strata[chosen],
-            self.num_classes,
+            self.num_classes, self.reader,
         )  # fmt: skip
 
 
-def cross_validate(features: Rows, target: Target, folds: int, seed: int, repeat: int) -> Outcome:
+@dataclass(frozen=True)
+class _Choice:
+    """A penalty or number of neighbours, and the threshold that goes with it."""
+
+    setting: float
+    threshold: float = float("nan")
+
+
+def cross_validate(  # noqa: PLR0917 - what, whose, and the two numbers of a repeat
+    features: Rows,
+    target: Target,
+    folds: int,
+    seed: int,
+    repeat: int,
+    reader: Reader = "linear",
+) -> Outcome:
     """Predict every scan by a probe that never saw its participant.
 
     Args:
@@ -56,51 +84,54 @@ def cross_validate(features: Rows, target: Target, folds: int, seed: int, repeat
         folds: how many; the penalty is chosen by three more inside each training part.
         seed: the recipe's seed.
         repeat: which repeat; with `seed` it decides the folds, the same for every model.
+        reader: linear model or neighbours.
     """
-    whole = _whole(features, target)
+    whole = _whole(features, target, reader)
     fold_of = participant_folds(
         whole.participants, whole.strata, folds, random_stream("folds", seed, repeat)
     )
     probabilities = np.zeros((len(target.rows), whole.num_classes))
-    prediction = np.zeros(len(target.rows))
+    prediction, thresholds = np.zeros(len(target.rows)), np.full(len(target.rows), np.nan)
     for fold in range(folds):
         inside = held_in(fold_of, fold)
         stream = random_stream("inner folds", seed, repeat, fold)
         train, test = whole.take(inside), whole.features[~inside]
-        predicted = _fit_predict(train, test, _choose_penalty(train, stream))
+        choice = _choose_inside(train, stream)
+        predicted = _fit_predict(train, test, choice.setting)
+        thresholds[~inside] = choice.threshold
         if whole.num_classes:
             probabilities[~inside] = predicted
             prediction[~inside] = decide(predicted, _class_shares(train))
         else:
             prediction[~inside] = predicted
-    return Outcome(target.values, prediction, probabilities, fold_of)
+    return Outcome(target.values, prediction, probabilities, fold_of, thresholds)
 
 
-def predict_test_part(features: Rows, task: PartedTask) -> Outcome:
+def predict_test_part(features: Rows, task: PartedTask, reader: Reader = "linear") -> Outcome:
     """Predict the test part by a probe of the training part, as strong as suits validation best.
 
-    The validation part only chooses the penalty, as it only chooses the epoch of a network that
-    is trained; the test part meets the one fitted model and is predicted once.
+    The validation part only chooses the penalty and the threshold, as it only chooses the epoch
+    of a network that is trained; the test part meets the one fitted model and is predicted once.
 
     Args:
         features: a row for each scan of the task's target, as in `cross_validate`.
         task: target and parts.
+        reader: linear model or neighbours.
 
     Returns:
         the scans of the test part, all in fold 0.
     """
-    whole, test = _whole(features, task.target), task.part(TEST)
+    whole, test = _whole(features, task.target, reader), task.part(TEST)
     train, validation = whole.take(task.part(TRAIN)), whole.take(task.part(VALIDATION))
-    loss = np.zeros(len(PENALTIES))
+    choice = _Choice(whole.settings[-1])
     if whole.features.shape[1]:
-        tried = _path(train, validation.features, PENALTIES)
-        weights = participant_weights(validation.participants)
-        loss = _losses(tried, validation.values, whole.num_classes) @ weights
-    predicted = _fit_predict(train, whole.features[test], _strongest_of_best(loss))
+        choice = _choose(_path(train, validation.features, whole.settings), validation)
+    predicted = _fit_predict(train, whole.features[test], choice.setting)
     values, folds = whole.values[test], np.zeros(int(test.sum()), np.int64)
-    if whole.num_classes:
-        return Outcome(values, decide(predicted, _class_shares(train)), predicted, folds)
-    return Outcome(values, predicted, np.zeros((len(values), 0)), folds)
+    if not whole.num_classes:
+        return Outcome(values, predicted, np.zeros((len(values), 0)), folds)
+    thresholds = np.full(len(values), choice.threshold)
+    return Outcome(values, decide(predicted, _class_shares(train)), predicted, folds, thresholds)
 
 
 def decide(
@@ -115,52 +146,65 @@ def decide(
     return np.where(flat, shares.argmax(), lift.argmax(axis=1)).astype(np.float64)
 
 
-def _whole(features: Rows, target: Target) -> _Part:
+def _whole(features: Rows, target: Target, reader: Reader) -> _Part:
     return _Part(
         np.asarray(features, dtype=np.float64),
         target.values,
         target.participants,
         task_strata(target),
         len(target.classes),
+        reader,
     )
 
 
-def _choose_penalty(train: _Part, stream: np.random.Generator) -> float:
-    """The penalty with the least loss over inner folds by participant; ties take the strongest."""
+def _choose_inside(train: _Part, stream: np.random.Generator) -> _Choice:
+    """What suits the training part itself best, over inner folds by participant."""
     if not train.features.shape[1]:
-        return PENALTIES[-1]
+        return _Choice(train.settings[-1])
     fold_of = participant_folds(train.participants, train.strata, _INNER_FOLDS, stream)
-    weights = participant_weights(train.participants)
-    loss = np.zeros(len(PENALTIES))
+    classes = (train.num_classes,) if train.num_classes else ()
+    tried = np.zeros((len(train.settings), len(train.values), *classes))
     for fold in range(_INNER_FOLDS):
         inside = held_in(fold_of, fold)
-        if inside.all():
-            continue
-        predicted = _path(train.take(inside), train.features[~inside], PENALTIES)
-        loss += _losses(predicted, train.values[~inside], train.num_classes) @ weights[~inside]
-    return _strongest_of_best(loss)
+        if not inside.all():
+            tried[:, ~inside] = _path(train.take(inside), train.features[~inside], train.settings)
+    return _choose(tried, train)
 
 
-def _strongest_of_best(loss: Float[np.ndarray, " penalties"]) -> float:
-    best = np.flatnonzero(loss <= loss.min() * (1 + 1e-12))
-    return PENALTIES[int(best[-1])]
+def _choose(tried: np.ndarray, part: _Part) -> _Choice:
+    """The setting with the least loss, and its threshold; ties take the last, the smoothest.
+
+    Args:
+        tried: predictions of the part by models that have not seen it, settings first.
+        part: whose truth is known.
+    """
+    weights = participant_weights(part.participants)
+    loss = _losses(tried, part.values, part.num_classes) @ weights
+    best = int(np.flatnonzero(loss <= loss.min() * (1 + 1e-12))[-1])
+    if part.num_classes != 2:
+        return _Choice(part.settings[best])
+    return _Choice(
+        part.settings[best], choose_threshold(part.values == 1, tried[best, :, 1], weights)
+    )
 
 
-def _fit_predict(train: _Part, test: Rows, penalty: float) -> np.ndarray:
-    return np.asarray(_path(train, test, (penalty,))[0])
+def _fit_predict(train: _Part, test: Rows, setting: float) -> np.ndarray:
+    return np.asarray(_path(train, test, (setting,))[0])
 
 
-def _path(train: _Part, test: Rows, penalties: tuple[float, ...]) -> np.ndarray:
+def _path(train: _Part, test: Rows, settings: tuple[float, ...]) -> np.ndarray:
     weights = participant_weights(train.participants)
     scaling = fit_scaling(train.features, weights)
     sample = Sample(scaling.apply(train.features), train.values, weights)
+    if train.reader == "neighbours":
+        return neighbours_path(sample, scaling.apply(test), settings, train.num_classes)
     if train.num_classes:
-        return logistic_path(sample, scaling.apply(test), penalties, train.num_classes)
-    return ridge_path(sample, scaling.apply(test), penalties)
+        return logistic_path(sample, scaling.apply(test), settings, train.num_classes)
+    return ridge_path(sample, scaling.apply(test), settings)
 
 
 def _losses(predicted: np.ndarray, values: np.ndarray, num_classes: int) -> np.ndarray:
-    """Loss of each penalty and scan: squared error, or the log loss."""
+    """Loss of each setting and scan: squared error, or the log loss."""
     if not num_classes:
         return np.asarray((predicted - values) ** 2)
     of_truth = np.take_along_axis(predicted, values.astype(int)[None, :, None], axis=2)[..., 0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from neurofm.config.learning import EvaluationConfig
@@ -50,12 +51,13 @@ def probe_tasks(
             "name other index columns: evaluation.targets=[...]",
         )
     tables = []
-    repeats = [_repeats(model, config) for _, model in work]
+    repeats = [repeats_of(model, config) for _, model in work]
     progress.start("Probing", sum(repeats), "probes")
     for (target, model), count in zip(work, repeats, strict=True):
         for repeat in range(count):
             features = model.features(repeat)[target.rows]
-            outcome = cross_validate(features, target, config.folds, seed, repeat)
+            assert model.reader != "paper"  # it needs a validation part, as the config says
+            outcome = cross_validate(features, target, config.folds, seed, repeat, model.reader)
             tables.append(predictions_table(frame, target, model.name, repeat, outcome))
             progress.advance(note=f"{target.task}: {model.name}")
     progress.finish()
@@ -81,7 +83,7 @@ def why_not_evaluated(target: Target, folds: int) -> str:
     return ""
 
 
-def _repeats(model: Model, config: EvaluationConfig) -> int:
+def repeats_of(model: Model, config: EvaluationConfig) -> int:
     """As many as asked for, or a few more, so that each of a model's encoders counts alike."""
     return math.ceil(config.seeds / len(model.repeats)) * len(model.repeats)
 
@@ -114,5 +116,6 @@ def predictions_table(
             "target": outcome.target,
             "prediction": outcome.prediction,
             "probabilities": list(outcome.probabilities),
+            "threshold": np.nan if outcome.thresholds is None else outcome.thresholds,
         }
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Int
 from threadpoolctl import threadpool_limits
 
 from neurofm.config.recipe import Recipe
@@ -16,18 +17,22 @@ from neurofm.evaluation.given import Given
 from neurofm.evaluation.opening import Opened, open_evaluation
 from neurofm.evaluation.probing import probe_tasks
 from neurofm.evaluation.record import (
+    CALIBRATION,
     COMPARISONS,
     EMBEDDINGS,
     PREDICTIONS,
     RECORD,
     RESULTS,
+    SCANS,
+    SUBGROUPS,
     EvaluationRecord,
     TaskRecord,
     WeightsRecord,
     read_record,
     write_record,
 )
-from neurofm.evaluation.results import Tables, tabulate
+from neurofm.evaluation.results import tabulate
+from neurofm.evaluation.subgroups import confounding_warnings, scans_table, subgroup_table
 from neurofm.evaluation.testing import probe_test_parts
 from neurofm.files import atomic_path, only_writer, sweep_unfinished
 from neurofm.models.embeddings import write_embeddings
@@ -52,9 +57,9 @@ def evaluate(
     A linear probe reads the frozen features, by folds or on the test part of each task. Weights
     with a head always predict the test part, by their head and by a probe of their encoder.
 
-    Writes `embeddings.parquet`, `predictions.parquet`, `results.parquet`, `comparisons.parquet`
-    and, last, `evaluation.json`. A folder that already holds this very evaluation is left as it
-    is.
+    Writes `embeddings.parquet`, `predictions.parquet`, `results.parquet`, `comparisons.parquet`,
+    `calibration.parquet`, `scans.parquet`, `subgroups.parquet` and, last, `evaluation.json`. A
+    folder that already holds this very evaluation is left as it is.
 
     Args:
         recipe: targets, folds, repeats and the seed.
@@ -94,7 +99,10 @@ def _evaluate(opened: Opened, store: Store, folder: Path, progress: Progress) ->
     # Small problems: several threads only wait for each other, for minutes on a busy machine.
     with threadpool_limits(1):
         if opened.which == "test":
-            predictions, tasks = probe_test_parts(frame, opened.tasks, read.of_task, progress)
+            predictions, tasks = probe_test_parts(
+                frame, opened.tasks, read.of_task, progress,
+                config=recipe.evaluation, seed=recipe.seed,
+            )  # fmt: skip
         else:
             predictions, tasks = probe_tasks(
                 frame, read.of_all(), recipe.evaluation, recipe.seed, progress
@@ -103,7 +111,16 @@ def _evaluate(opened: Opened, store: Store, folder: Path, progress: Progress) ->
     _write_table(predictions, folder / PREDICTIONS)
     _write_table(tables.results, folder / RESULTS)
     _write_table(tables.comparisons, folder / COMPARISONS)
-    record = _record(opened, store, tasks, tables, read.features[0].shape[1])
+    _write_table(tables.calibration, folder / CALIBRATION)
+    scans = scans_table(frame.iloc[_of_all(opened)])
+    models = list(dict.fromkeys(run.model for run in opened.runs))
+    subgroups = subgroup_table(
+        predictions, scans, tasks, recipe.evaluation, recipe.seed, models=models
+    )
+    _write_table(scans, folder / SCANS)
+    _write_table(subgroups, folder / SUBGROUPS)
+    warnings = confounding_warnings(predictions, scans, tasks) + tables.warnings
+    record = _record(opened, store, tasks, warnings, read.features[0].shape[1])
     write_record(folder, record)
     return record
 
@@ -118,9 +135,13 @@ def _same_evaluation(folder: Path, opened: Opened) -> EvaluationRecord:
 
 
 def _record(
-    opened: Opened, store: Store, tasks: tuple[TaskRecord, ...], tables: Tables, features: int
+    opened: Opened,
+    store: Store,
+    tasks: tuple[TaskRecord, ...],
+    warnings: tuple[str, ...],
+    features: int,
 ) -> EvaluationRecord:
-    frame = opened.frame.iloc[np.unique(np.concatenate(opened.judged))]
+    frame = opened.frame.iloc[_of_all(opened)]
     people = frame.drop_duplicates(["cohort", "participant_id"])
     first = opened.runs[0].card
     known = [seen for seen in opened.overlap if seen is not None]
@@ -139,10 +160,15 @@ def _record(
         participants_by_cohort={str(k): int(n) for k, n in people["cohort"].value_counts().items()},
         pretrain_overlap=max(known) if len(known) == len(opened.runs) else None,
         tasks=tasks,
-        warnings=opened.warnings + tables.warnings,
+        warnings=opened.warnings + warnings,
         software=software_record(),
         weights=_weights(opened),
     )
+
+
+def _of_all(opened: Opened) -> Int[np.ndarray, " judged"]:
+    """Places in the frame of the scans that count for any of the weights."""
+    return np.unique(np.concatenate(opened.judged))
 
 
 def _weights(opened: Opened) -> tuple[WeightsRecord, ...]:

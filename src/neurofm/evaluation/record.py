@@ -18,6 +18,9 @@ EMBEDDINGS = "embeddings.parquet"
 PREDICTIONS = "predictions.parquet"
 RESULTS = "results.parquet"
 COMPARISONS = "comparisons.parquet"
+CALIBRATION = "calibration.parquet"
+SCANS = "scans.parquet"
+SUBGROUPS = "subgroups.parquet"
 
 
 class _Fact(BaseModel):

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
-import numpy as np
 import pandas as pd
 
 from neurofm.config.learning import EvaluationConfig
-from neurofm.data.targets import SITE_TASK, Kind
+from neurofm.data.targets import SITE_TASK
 from neurofm.evaluation.baselines import PRETRAINED, SITE
-from neurofm.evaluation.metrics import METRICS, Metric, Outcome
+from neurofm.evaluation.calibration import calibration_curve
+from neurofm.evaluation.delong import delong_test
 from neurofm.evaluation.record import TaskRecord
-from neurofm.evaluation.uncertainty import (
-    bootstrap,
-    compare,
-    holm,
-    percentile_interval,
-    resample_weights,
-)
-from neurofm.seeds import random_stream
+from neurofm.evaluation.scoring import Sample, Score, outcomes, sample_of, score_all
+from neurofm.evaluation.uncertainty import Comparison, compare, holm
+
+__all__ = ["Tables", "outcomes", "tabulate"]
 
 _FEW_POSITIVES = 30
+
+Scored = Mapping[str, Sequence[Score]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,25 +31,14 @@ class Tables:
     Attributes:
         results: a row for each task, model and metric.
         comparisons: one model against each other by the headline metric.
+        calibration: the curves of all models of tasks with two classes, a row a bin.
         warnings: what a reader must know before the numbers, in plain words.
     """
 
     results: pd.DataFrame
     comparisons: pd.DataFrame
+    calibration: pd.DataFrame
     warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class _Scored:
-    """One metric of one model: its value in each repeat and in each resample."""
-
-    metric: Metric
-    repeats: np.ndarray
-    resamples: np.ndarray
-
-    @property
-    def value(self) -> float:
-        return float(self.repeats.mean())
 
 
 def tabulate(
@@ -72,151 +59,128 @@ def tabulate(
     """
     results: list[dict[str, object]] = []
     comparisons: list[dict[str, object]] = []
+    curves: list[pd.DataFrame] = []
     warnings: list[str] = []
     for task in tasks:
         rows = predictions[predictions["task"] == task.task]
         if rows.empty:
             continue
-        scored = {
-            str(model): _score(of_model, task, config, seed)
+        samples = {
+            str(model): sample_of(of_model, task.kind)
             for model, of_model in rows.groupby("model", sort=False)
         }
+        scored = {model: score_all(sample, task, config, seed) for model, sample in samples.items()}
+        smallest = next(iter(samples.values())).smallest
         for model, scores in scored.items():
-            results += [_result(task, model, score, config) for score in scores]
-        comparisons += _compare_all(task, scored, config, ours)
+            results += [_result(task, model, score) for score in scores]
+        comparisons += _compare_all(task, scored, config, ours, smallest)
+        if task.kind == "binary":
+            curves += _curves(task, samples, config)
         warnings += _warnings(task, scored, config, ours)
     if comparisons:
         for row, p in zip(
             comparisons, holm([_float(row["p"]) for row in comparisons]), strict=True
         ):
             row["p_holm"] = p
-    return Tables(pd.DataFrame(results), pd.DataFrame(comparisons), tuple(warnings))
+    return Tables(
+        pd.DataFrame(results),
+        pd.DataFrame(comparisons),
+        pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(),
+        tuple(warnings),
+    )
 
 
-def outcomes(of_model: pd.DataFrame) -> list[Outcome]:
-    """The repeats of one model in one task, their scans in the same order."""
-    repeats = []
-    for _, rows in of_model.groupby("seed", sort=True):
-        ordered = rows.sort_values("scan_id")
-        repeats.append(
-            Outcome(
-                ordered["target"].to_numpy(dtype=np.float64),
-                ordered["prediction"].to_numpy(dtype=np.float64),
-                np.stack(ordered["probabilities"].to_list()).astype(np.float64),
-                ordered["fold"].to_numpy(dtype=np.int64),
-            )
+def _curves(
+    task: TaskRecord, samples: Mapping[str, Sample], config: EvaluationConfig
+) -> list[pd.DataFrame]:
+    return [
+        calibration_curve(sample.repeats, sample.people, config.confidence).assign(
+            task=task.task, model=model
         )
-    return repeats
+        for model, sample in samples.items()
+    ]
 
 
-def _score(
-    of_model: pd.DataFrame, task: TaskRecord, config: EvaluationConfig, seed: int
-) -> list[_Scored]:
-    repeats = outcomes(of_model)
-    one = of_model[of_model["seed"] == of_model["seed"].min()].sort_values("scan_id")
-    people = np.unique(one["participant"].to_numpy(dtype=str), return_inverse=True)[1]
-    weights = 1.0 / np.bincount(people)[people][None, :]
-    strata = _strata(task.kind, repeats[0].target)
-    scored = []
-    for metric in METRICS[task.kind]:
-        values = np.concatenate([metric.compute(outcome, weights) for outcome in repeats])
-        draws = resample_weights(
-            people, strata, config.bootstrap_samples, random_stream("bootstrap", seed, task.task)
-        )
-        resampled = bootstrap(partial(_mean_over, metric, repeats), draws)
-        scored.append(_Scored(metric, values, resampled))
-    return scored
-
-
-def _mean_over(metric: Metric, repeats: list[Outcome], weights: np.ndarray) -> np.ndarray:
-    return np.asarray(np.mean([metric.compute(outcome, weights) for outcome in repeats], axis=0))
-
-
-def _strata(kind: Kind, target: np.ndarray) -> np.ndarray:
-    return np.zeros(len(target), np.int64) if kind == "regression" else target.astype(np.int64)
-
-
-def _result(
-    task: TaskRecord, model: str, score: _Scored, config: EvaluationConfig
-) -> dict[str, object]:
-    interval = percentile_interval(score.resamples, config.confidence)
+def _result(task: TaskRecord, model: str, score: Score) -> dict[str, object]:
     repeats = len(score.repeats)
     return {
         "task": task.task,
         "kind": task.kind,
         "model": model,
-        "metric": score.metric.name,
-        "better": score.metric.better,
+        "metric": score.name,
+        "better": score.better,
         "value": score.value,
         "seeds_sd": float(score.repeats.std(ddof=1)) if repeats > 1 else float("nan"),
-        "low": interval.low,
-        "high": interval.high,
+        "low": score.interval.low,
+        "high": score.interval.high,
+        "interval": score.method,
+        "bootstrap_low": score.bootstrap.low,
+        "bootstrap_high": score.bootstrap.high,
         "seeds": repeats,
         "participants": task.participants,
         "positives": task.positives,
-        "note": _note(task, score),
+        "note": score.note,
     }
 
 
-def _note(task: TaskRecord, score: _Scored) -> str:
-    if np.isnan(score.value):
-        return "the same is predicted for everybody" if score.metric.name == "r" else "not defined"
-    if score.metric.name == "average precision" and task.positives is not None:
-        return f"prevalence {task.positives / task.participants:.3f}"
-    return ""
-
-
 def _compare_all(
-    task: TaskRecord, scored: dict[str, list[_Scored]], config: EvaluationConfig, ours: str
+    task: TaskRecord, scored: Scored, config: EvaluationConfig, ours: str, smallest: int
 ) -> list[dict[str, object]]:
     if ours not in scored:
         return []
     own = scored[ours][0]
-    sign = -1.0 if own.metric.better == "lower" else 1.0
     rows = []
     for model, (theirs, *_) in scored.items():
         if model == ours:
             continue
-        found = compare(
-            sign * (own.value - theirs.value),
-            sign * (own.resamples - theirs.resamples),
-            config.confidence,
-        )
+        drawn = _by_bootstrap(own, theirs, config, smallest)
+        found, test = drawn, "bootstrap"
+        if own.parts and theirs.parts:
+            by_delong = delong_test(own.parts, theirs.parts, config.confidence)
+            if not math.isnan(by_delong.p):
+                found, test = by_delong, "DeLong"
         rows.append(
             {
                 "task": task.task,
-                "metric": own.metric.name,
+                "metric": own.name,
                 "model": ours,
                 "against": model,
                 "gain": found.gain,
                 "low": found.interval.low,
                 "high": found.interval.high,
                 "p": found.p,
+                "test": test,
+                "bootstrap_low": drawn.interval.low,
+                "bootstrap_high": drawn.interval.high,
+                "bootstrap_p": drawn.p,
                 "participants": task.participants,
             }
         )
     return rows
 
 
-def _warnings(
-    task: TaskRecord, scored: dict[str, list[_Scored]], config: EvaluationConfig, ours: str
-) -> list[str]:
+def _by_bootstrap(own: Score, theirs: Score, config: EvaluationConfig, smallest: int) -> Comparison:
+    sign = -1.0 if own.better == "lower" else 1.0
+    gains = sign * (own.resamples - theirs.resamples)
+    return compare(sign * (own.value - theirs.value), gains, config.confidence, smallest)
+
+
+def _warnings(task: TaskRecord, scored: Scored, config: EvaluationConfig, ours: str) -> list[str]:
     found = []
     own = scored[ours][0] if ours in scored else None
     if own and task.positives is not None and task.positives < _FEW_POSITIVES:
-        width = percentile_interval(own.resamples, config.confidence).width
         found.append(
             f"{task.task}: only {task.positives} positive participants; the "
-            f"{config.confidence:.0%} interval of the {own.metric.name} is {width:.2f} wide."
+            f"{config.confidence:.0%} interval of the {own.name} is {own.interval.width:.2f} wide."
         )
     if own and task.task != SITE_TASK and SITE in scored:
         site = scored[SITE][0]
-        sign = -1.0 if own.metric.better == "lower" else 1.0
+        sign = -1.0 if own.better == "lower" else 1.0
         model = f"the {ours}" if ours == PRETRAINED else f"'{ours}'"
         if sign * site.value >= sign * own.value:
             found.append(
                 f"{task.task}: the site alone predicts it as well as {model} "
-                f"({own.metric.name} {site.value:.3g} against {own.value:.3g}): this task cannot "
+                f"({own.name} {site.value:.3g} against {own.value:.3g}): this task cannot "
                 "tell the brain from the scanner here."
             )
     return found

@@ -1,4 +1,10 @@
-"""How sure a number is: bootstrap over participants, paired comparison, Holm's correction."""
+"""How sure a number is: bootstrap over participants, paired comparison, Holm's correction.
+
+Plain percentile intervals are too narrow for few participants: of 15, they hold a mean 90 times in
+100 at 95 %. Where the number of participants is given, quantiles further out are taken, by as much
+as Student's t with the unbiased variance is wider than the normal (the expanded percentile
+interval of Hesterberg 2015, Am Stat 69:371-386, section 4.2); p values are corrected alike.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.stats import norm
+from scipy.stats import t as students_t
 
 from neurofm.evaluation.folds import participant_weights
 
@@ -68,29 +76,68 @@ def bootstrap(
     return np.concatenate([statistic(chunk) for chunk in weights], axis=-1)
 
 
-def percentile_interval(values: Float[np.ndarray, " resamples"], confidence: float) -> Interval:
-    """The middle `confidence` of the values; NaN where a resample has no value."""
-    if np.isnan(values).any():
+def percentile_interval(
+    values: Float[np.ndarray, " resamples"], confidence: float, people: int | None = None
+) -> Interval:
+    """The middle `confidence` of the values; NaN where a resample has no value.
+
+    Args:
+        values: of the resamples.
+        confidence: of the interval.
+        people: participants, in the smallest class where there are classes: the interval is
+            expanded accordingly; None leaves it as it is.
+    """
+    if np.isnan(values).any() or not len(values):
         return Interval(np.nan, np.nan)
     tail = (1 - confidence) / 2
+    if people is not None and people > 1:
+        reach = students_t.ppf(1 - tail, people - 1) * np.sqrt(people / (people - 1))
+        tail = float(norm.sf(reach))
     low, high = np.quantile(values, [tail, 1 - tail])
     return Interval(float(low), float(high))
 
 
 def compare(
-    gain: float, resampled_gains: Float[np.ndarray, " resamples"], confidence: float
+    gain: float,
+    resampled_gains: Float[np.ndarray, " resamples"],
+    confidence: float,
+    people: int | None = None,
 ) -> Comparison:
     """Interval and two-sided p value of a paired gain from its bootstrap resamples.
 
     p is twice the smaller share of resamples on either side of 0, counting the sample itself, so
     it is never 0.
+
+    Args:
+        gain: of the sample.
+        resampled_gains: of the resamples.
+        confidence: of the interval.
+        people: as in `percentile_interval`.
     """
-    interval = percentile_interval(resampled_gains, confidence)
+    interval = percentile_interval(resampled_gains, confidence, people)
     if np.isnan(interval.low):
         return Comparison(gain, interval, np.nan)
     below = (1 + (resampled_gains <= 0).sum()) / (1 + len(resampled_gains))
     above = (1 + (resampled_gains >= 0).sum()) / (1 + len(resampled_gains))
-    return Comparison(gain, interval, float(min(1.0, 2 * min(below, above))))
+    p = float(min(1.0, 2 * min(below, above)))
+    if people is not None and people > 1:
+        distance = norm.isf(p / 2) / np.sqrt(people / (people - 1))
+        p = float(2 * students_t.sf(distance, people - 1))
+    return Comparison(gain, interval, p)
+
+
+def wilson_interval(share: float, people: int, confidence: float) -> Interval:
+    """The score interval of a share of participants (Wilson 1927, J Am Stat Assoc 22:209-212).
+
+    A participant with several scans may be in the share by a part: the interval then errs on the
+    wide side.
+    """
+    if np.isnan(share) or not people:
+        return Interval(np.nan, np.nan)
+    reach = float(norm.ppf((1 + confidence) / 2)) ** 2 / people
+    centre = (share + reach / 2) / (1 + reach)
+    half = np.sqrt(reach * (share * (1 - share) + reach / 4)) / (1 + reach)
+    return Interval(max(0.0, float(centre - half)), min(1.0, float(centre + half)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

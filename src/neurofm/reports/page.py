@@ -18,6 +18,7 @@ from neurofm.evaluation.record import (
     EMBEDDINGS,
     PREDICTIONS,
     RESULTS,
+    SUBGROUPS,
     EvaluationRecord,
     read_record,
 )
@@ -26,6 +27,7 @@ from neurofm.models.comparable import require_comparable
 from neurofm.reports.embedding_map import Panel, embedding_map
 from neurofm.reports.figures import intervals_figure, loss_figure, task_figure
 from neurofm.reports.recipe_text import recipe_to_show
+from neurofm.reports.subgroup_tables import subgroup_tables
 from neurofm.reports.tables import TaskTable, as_csv, as_markdown, task_tables
 from neurofm.reports.templates import page_template
 from neurofm.reports.training_log import LossCurve, read_loss_curve
@@ -53,6 +55,7 @@ class Section:
     table: TaskTable
     intervals: str
     figure: str
+    subgroups: TaskTable | None
 
 
 def read_evaluation(folder: Path) -> Saved:
@@ -87,12 +90,14 @@ def write_report(evaluation: Path, run: Path | None, page: Path) -> Path:
     """
     saved = read_evaluation(evaluation)
     predictions = _read_table(evaluation / PREDICTIONS)
+    subgroups = _read_if_there(evaluation / SUBGROUPS)
     tables, models = tables_of(saved), saved.record.models
     sections = [
         Section(
             table,
             intervals_figure(saved.results, table.task, models),
             task_figure(predictions, table.task, models),
+            subgroup_tables(subgroups, table.task, "Subgroups"),
         )
         for table in tables
     ]
@@ -135,6 +140,11 @@ def _map(evaluation: Path, record: EvaluationRecord) -> tuple[Panel, ...]:
     require_comparable(usable, record.contract_fingerprint, evaluation / EMBEDDINGS)
     embeddings = np.stack(usable["embedding"].to_list()).astype(np.float64)
     return embedding_map(usable.drop(columns="embedding"), embeddings)
+
+
+def _read_if_there(path: Path) -> pd.DataFrame:
+    """A table that evaluations of earlier versions lack; without columns then."""
+    return _read_table(path) if path.is_file() else pd.DataFrame()
 
 
 def _read_table(path: Path) -> pd.DataFrame:

@@ -15,8 +15,20 @@ from neurofm.reports.words import gain, interval, metric_title, number, p_value,
 _AGAINST = "{} is better by"
 # To tell sites apart is no merit: nothing is the best there.
 _AGAINST_SITE = "{} tells them better by"
+# Said of the probabilities and decisions of a model, in a table of their own.
+_DETAILS = (
+    "sensitivity", "specificity", "calibration intercept", "calibration slope",
+    "calibration error",
+)  # fmt: skip
+_DETAILS_TITLE = "Decisions and probabilities"
+_ARROWS = {
+    "higher": "\N{NO-BREAK SPACE}↑",
+    "lower": "\N{NO-BREAK SPACE}↓",
+    "near 0": "\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}0",
+    "near 1": "\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}1",
+}
 _CSV_COLUMNS = [
-    "task", "model", "metric", "better", "value", "seeds_sd", "low", "high", "seeds",
+    "task", "model", "metric", "better", "value", "seeds_sd", "low", "high", "interval", "seeds",
     "participants", "positives", "note",
 ]  # fmt: skip
 
@@ -50,12 +62,16 @@ class TaskTable:
         title: its heading.
         columns: heading of each cell, with an arrow to where better is.
         rows: one a model.
+        details: of the models' probabilities and decisions; None where there are none.
+        heading: of what a row is.
     """
 
     task: TaskRecord
     title: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    details: TaskTable | None = None
+    heading: str = "Model"
 
     @property
     def participants(self) -> str:
@@ -81,38 +97,50 @@ def as_markdown(tables: Sequence[TaskTable]) -> str:
     parts = []
     for table in tables:
         parts.append(f"## {table.title}\n\n{table.participants}\n")
-        parts.append("| model | " + " | ".join(table.columns) + " |")
-        parts.append("| --- " * (1 + len(table.columns)) + "|")
-        for row in table.rows:
-            cells = " | ".join(_markdown_cell(cell) for cell in row.cells)
-            parts.append(f"| {row.model} | {cells} |")
-        parts.append("")
+        parts += _markdown_table(table)
+        if table.details:
+            parts.append(f"{table.details.title}\n")
+            parts += _markdown_table(table.details)
     return "\n".join(parts)
 
 
 def as_csv(results: pd.DataFrame) -> str:
     """All results as CSV, one metric a line."""
-    return results[_CSV_COLUMNS].to_csv(index=False)
+    return results.reindex(columns=_CSV_COLUMNS).to_csv(index=False)
 
 
 def _table(of_task: pd.DataFrame, comparisons: pd.DataFrame, task: TaskRecord) -> TaskTable:
+    is_detail = of_task["metric"].isin(_DETAILS)
+    plain = _columns_and_rows(of_task[~is_detail], task)
+    against = (_AGAINST_SITE if task.task == SITE_TASK else _AGAINST).format(_ours(comparisons))
+    rows = [
+        Row(row.model, (*row.cells, _comparison(comparisons, task.task, row.model, against)))
+        for row in plain[1]
+    ]
+    details = None
+    if is_detail.any():
+        details = TaskTable(task, _DETAILS_TITLE, *_columns_and_rows(of_task[is_detail], task))
+    return TaskTable(task, task_title(task.task), (*plain[0], against), tuple(rows), details)
+
+
+def _columns_and_rows(
+    results: pd.DataFrame, task: TaskRecord
+) -> tuple[tuple[str, ...], tuple[Row, ...]]:
     is_site = task.task == SITE_TASK
-    against = (_AGAINST_SITE if is_site else _AGAINST).format(_ours(comparisons))
-    metrics = of_task.drop_duplicates("metric")
-    labels = []
-    for metric, better in zip(metrics["metric"], metrics["better"], strict=True):
-        arrow = "\N{NO-BREAK SPACE}↑" if better == "higher" else "\N{NO-BREAK SPACE}↓"
-        labels.append(metric_title(metric, task.task) + ("" if is_site else arrow))
-    best = {} if is_site else {str(name): _best(rows) for name, rows in of_task.groupby("metric")}
+    metrics = results.drop_duplicates("metric")
+    labels = tuple(
+        metric_title(metric, task.task) + ("" if is_site else _ARROWS[better])
+        for metric, better in zip(metrics["metric"], metrics["better"], strict=True)
+    )
+    best = {} if is_site else {str(name): _best(rows) for name, rows in results.groupby("metric")}
     rows = []
-    for model, of_model in of_task.groupby("model", sort=False):
+    for model, of_model in results.groupby("model", sort=False):
         cells = [
             _cell(record, label, best)
             for record, label in zip(_records(of_model), labels, strict=True)
         ]
-        cells.append(_comparison(comparisons, task.task, str(model), against))
         rows.append(Row(str(model), tuple(cells)))
-    return TaskTable(task, task_title(task.task), (*labels, against), tuple(rows))
+    return labels, tuple(rows)
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, object]]:
@@ -143,7 +171,12 @@ def _ours(comparisons: pd.DataFrame) -> str:
 
 
 def _best(rows: pd.DataFrame) -> str:
-    """The best value as it is printed, so that what looks equal is treated alike."""
+    """The best value as it is printed, so that what looks equal is treated alike.
+
+    Sensitivity and specificity are bought with each other, and a calibration line has no best.
+    """
+    if rows["metric"].iloc[0] in _DETAILS:
+        return ""
     lower = rows["better"].iloc[0] == "lower"
     value = rows["value"].min() if lower else rows["value"].max()
     text = number(_float(value), str(rows["metric"].iloc[0]))
@@ -164,6 +197,15 @@ def _comparison(comparisons: pd.DataFrame, task: str, model: str, label: str) ->
         interval=interval(_float(record["low"]), _float(record["high"]), metric, mean),
         note=p_value(_float(record["p_holm"])),
     )
+
+
+def _markdown_table(table: TaskTable) -> list[str]:
+    lines = [f"| {table.heading.lower()} | " + " | ".join(table.columns) + " |"]
+    lines.append("| --- " * (1 + len(table.columns)) + "|")
+    for row in table.rows:
+        cells = " | ".join(_markdown_cell(cell) for cell in row.cells)
+        lines.append(f"| {row.model} | {cells} |")
+    return [*lines, ""]
 
 
 def _markdown_cell(cell: Cell) -> str:

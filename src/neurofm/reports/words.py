@@ -12,7 +12,7 @@ _TITLES = {
     "cohort": ("Cohort", ""),
 }
 _IN_UNITS = ("MAE", "RMSE")
-_TWO_DECIMALS = ("r", "R2")
+_TWO_DECIMALS = ("r", "R2", "bias slope", "calibration intercept", "calibration slope")
 
 
 def task_title(task: str) -> str:

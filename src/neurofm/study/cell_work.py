@@ -14,7 +14,6 @@ from neurofm.evaluation.contenders import as_trained
 from neurofm.evaluation.given import GivenRun
 from neurofm.evaluation.parts import divide
 from neurofm.evaluation.probing import predictions_table
-from neurofm.evaluation.testing import outcome_of
 from neurofm.files import atomic_path, read_json, write_json
 from neurofm.models.embeddings import embed_store
 from neurofm.models.weights import load_weights
@@ -76,7 +75,7 @@ def _predict(cell: Cell, store: Store) -> pd.DataFrame:
     )  # fmt: skip
     features = np.full((len(rows), found.shape[1]), np.nan, np.float32)
     features[tested] = found
-    outcome = outcome_of(task, as_trained(cell.place.model, [run], [features]), 0)
+    outcome = as_trained(cell.place.model, [run], [features]).outcome(task, 0)
     table = predictions_table(frame, task.target_of(TEST), cell.place.model, 0, outcome)
     return placed_table(table, cell.place)
 

@@ -85,15 +85,13 @@ def probe_rows(encoding: Encoding) -> pd.DataFrame:
 
 def _probed(encoding: Encoding) -> list[Model]:
     opened = encoding.opened
-    rows = [
-        (model.name, opened.encoders[model.encoder])
-        for model in opened.study.models
-        if model.recipe is None and model.encoder is not None
-    ]
-    return [
-        Model(name, (encoding.features(run.card.weights_sha256, run.encoder),))
-        for name, run in rows
-    ]
+    rows: list[Model] = []
+    for model in opened.study.models:
+        if model.recipe is None and model.encoder is not None:
+            run = opened.encoders[model.encoder]
+            features = encoding.features(run.card.weights_sha256, run.encoder)
+            rows.append(Model(model.name, (features,), model.probe))
+    return rows
 
 
 def _random(encoding: Encoding) -> list[Model]:
@@ -114,10 +112,13 @@ def _random(encoding: Encoding) -> list[Model]:
 def _work(
     opened: OpenedStudy, models: list[Model]
 ) -> Iterator[tuple[TaskOfStudy, float, Model, int]]:
-    for task in opened.study.tasks:
+    study = opened.study
+    for task in study.tasks:
         for model in [*models, *baselines(opened.frame, task.target)]:
-            for fraction in opened.study.fractions:
-                for repeat in range(len(model.repeats)):
+            for fraction in study.fractions:
+                # Nothing is drawn but where the paper's layer begins.
+                runs = study.seeds if fraction == 1 else study.fraction_seeds
+                for repeat in range(runs if model.reader == "paper" else len(model.repeats)):
                     yield task, fraction, model, repeat
 
 
@@ -125,6 +126,6 @@ def _predicted(
     opened: OpenedStudy, task: TaskOfStudy, fraction: float, model: Model, repeat: int
 ) -> pd.DataFrame:
     parted = opened.tasks[task.name, fraction]
-    outcome = outcome_of(parted, model, repeat)
+    outcome = outcome_of(opened.frame, parted, model, repeat, opened.study.seed)
     table = predictions_table(opened.frame, parted.target_of(TEST), model.name, repeat, outcome)
     return placed_table(table, Place(task.name, model.name, fraction, repeat))

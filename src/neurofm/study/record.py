@@ -13,7 +13,9 @@ from neurofm.evaluation.record import TaskRecord, WeightsRecord
 from neurofm.files import read_json, write_json
 
 STUDY, PREDICTIONS, RESULTS = "study.json", "predictions.parquet", "results.parquet"
-COMPARISONS, FAILURES = "comparisons.parquet", "failures.csv"
+COMPARISONS, CALIBRATION = "comparisons.parquet", "calibration.parquet"
+SCANS, SUBGROUPS = "scans.parquet", "subgroups.parquet"
+FAILURES = "failures.csv"
 
 
 class StudyRecord(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +14,7 @@ from neurofm.config.study import StudyConfig
 from neurofm.errors import RunError
 from neurofm.evaluation.record import TaskRecord, WeightsRecord
 from neurofm.evaluation.results import Tables, tabulate
+from neurofm.evaluation.subgroups import confounding_warnings, scans_table, subgroup_table
 from neurofm.evaluation.testing import task_record
 from neurofm.files import atomic_path, only_writer, read_json, sweep_unfinished, write_json
 from neurofm.preprocess.jobs import RunJobs
@@ -33,10 +34,13 @@ from neurofm.study.cells import PREDICTIONS as CELL_PREDICTIONS
 from neurofm.study.opened import Allowed, OpenedStudy, open_study
 from neurofm.study.probes import Encoding, probe_rows
 from neurofm.study.record import (
+    CALIBRATION,
     COMPARISONS,
     FAILURES,
     PREDICTIONS,
     RESULTS,
+    SCANS,
+    SUBGROUPS,
     StudyRecord,
     write_study,
 )
@@ -184,11 +188,15 @@ def _conclude(
     failures: Sequence[Failure],
     folder: Path,
 ) -> StudyRecord:
-    tables = tabulate_study(predictions, opened)
+    tables, tasks = tabulate_study(predictions, opened), tuple(_task_records(opened))
+    whole, scans = predictions[predictions["fraction"] == 1], scans_table(opened.frame)
     for table, name in (
         (predictions, PREDICTIONS),
         (tables.results, RESULTS),
         (tables.comparisons, COMPARISONS),
+        (tables.calibration, CALIBRATION),
+        (scans, SCANS),
+        (_subgroups(opened, whole, scans, tasks), SUBGROUPS),
     ):
         with atomic_path(folder / name) as temporary:
             table.to_parquet(temporary, index=False)
@@ -196,7 +204,7 @@ def _conclude(
     cohorts, store = opened.frame.groupby("cohort"), opened.store
     record = StudyRecord(
         study=opened.study,
-        tasks=tuple(_task_records(opened)),
+        tasks=tasks,
         encoders=tuple(_encoder_records(opened)),
         contract_fingerprint=store.contract.fingerprint(),
         data_fingerprint=opened.data,
@@ -208,11 +216,19 @@ def _conclude(
         cells=len(cells),
         failed=tuple(failure.participant for failure in failures),
         seconds_of_cells=round(sum(seconds), 1),
-        warnings=opened.warnings + tables.warnings,
+        warnings=opened.warnings + confounding_warnings(whole, scans, tasks) + tables.warnings,
         software=software_record(),
     )
     write_study(folder, record)
     return record
+
+
+def _subgroups(
+    opened: OpenedStudy, whole: pd.DataFrame, scans: pd.DataFrame, tasks: Sequence[TaskRecord]
+) -> pd.DataFrame:
+    study = opened.study
+    models = [model.name for model in study.models]
+    return subgroup_table(whole, scans, tasks, study.evaluation, study.seed, models=models)
 
 
 def tabulate_study(predictions: pd.DataFrame, opened: OpenedStudy) -> Tables:
@@ -228,7 +244,7 @@ def tabulate_study(predictions: pd.DataFrame, opened: OpenedStudy) -> Tables:
     }  # fmt: skip
     results = [tables.results.assign(fraction=fraction) for fraction, tables in each.items()]
     whole = each[1.0]
-    return Tables(pd.concat(results, ignore_index=True), whole.comparisons, whole.warnings)
+    return replace(whole, results=pd.concat(results, ignore_index=True))
 
 
 def _task_records(opened: OpenedStudy) -> Iterator[TaskRecord]:

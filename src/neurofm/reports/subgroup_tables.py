@@ -1,0 +1,54 @@
+"""The tables of subgroups: a row for each part of the people, a column for each given model."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from neurofm.evaluation.record import TaskRecord
+from neurofm.reports.tables import Cell, Row, TaskTable
+from neurofm.reports.words import interval, metric_title, number
+
+_GROUPS = {"sex": "Sex", "age": "Age", "site": "Site", "left-out site": "Site"}
+
+
+def subgroup_tables(rows: pd.DataFrame, task: TaskRecord, title: str) -> TaskTable | None:
+    """The subgroups of one task; None where there are none.
+
+    Args:
+        rows: of all tasks, see `evaluation.subgroups.subgroup_table`.
+        task: which.
+        title: heading, followed by the metric.
+    """
+    of_task = rows[rows["task"] == task.task] if len(rows) else rows
+    if of_task.empty:
+        return None
+    models = tuple(dict.fromkeys(of_task["model"]))
+    metric = metric_title(str(of_task["metric"].iloc[0]), task.task)
+    levels = of_task[["group", "level"]].drop_duplicates().itertuples(index=False)
+    table_rows = [
+        Row(
+            f"{_GROUPS[group]} {level}",
+            _cells(of_task[(of_task["group"] == group) & (of_task["level"] == level)]),
+        )
+        for group, level in levels
+    ]
+    return TaskTable(
+        task, f"{title}: {metric}", ("participants", *models), tuple(table_rows),
+        heading="Participants with",
+    )  # fmt: skip
+
+
+def _cells(of_level: pd.DataFrame) -> tuple[Cell, ...]:
+    people, positives = of_level["participants"].iloc[0], of_level["positives"].iloc[0]
+    count = f"{people}" if pd.isna(positives) else f"{people}, {int(positives)} positive"
+    return (Cell("participants", count), *(_cell(row) for _, row in of_level.iterrows()))
+
+
+def _cell(row: pd.Series) -> Cell:
+    metric, value = str(row["metric"]), float(row["value"])
+    return Cell(
+        label=str(row["model"]),
+        value=number(value, metric),
+        interval=interval(float(row["low"]), float(row["high"]), metric, value),
+        note=str(row["note"] or ""),
+    )
