@@ -13,6 +13,7 @@ from neurofm.cohorts.bids_names import nifti_files
 from neurofm.cohorts.failures import Failure
 from neurofm.cohorts.index import participant_keys
 from neurofm.cohorts.ixi import is_ixi_folder, list_ixi
+from neurofm.cohorts.joining import earlier_failures, join_indexes
 from neurofm.cohorts.known.description import KnownCohort
 from neurofm.cohorts.known.reading import list_known
 from neurofm.cohorts.leakage import refuse_overlap
@@ -61,7 +62,8 @@ def index_sources(
 
     Args:
         sources: BIDS folders, IXI folders, CSV or TSV tables, folders of NIfTI, NIfTI files. A
-            folder that holds BIDS folders stands for the data sets in it, each a cohort.
+            folder that holds BIDS folders stands for the data sets in it, each a cohort. Or else
+            indexes (.parquet) to be joined, whose files are not read again.
         verify: False only looks whether the files exist and begin as they should.
         progress: told of every verified file.
         known: the cohort whose folders all sources are, laid out as downloaded.
@@ -76,6 +78,8 @@ def index_sources(
     """
     if not sources:
         raise TableError("no source was given", _SUPPORTED)
+    if all(Path(source).suffix.lower() == ".parquet" for source in sources):
+        return _joined([Path(source) for source in dict.fromkeys(sources)])
     listings = _known_listings(sources, known) if known else _listings(sources, root)
     scans, notes = _without_repeats([scan for listing in listings for scan in listing.scans])
     frame = storable(frame_of(scans))
@@ -86,6 +90,12 @@ def index_sources(
     return Indexed(
         verified.frame, verified.failures, (*notes, *verified.notes, *_twins(verified.frame))
     )
+
+
+def _joined(paths: Sequence[Path]) -> Indexed:
+    frame = join_indexes(paths)
+    refuse_overlap(frame, frame["split"])
+    return Indexed(frame, earlier_failures(frame), (*case_notes(frame), *_twins(frame)))
 
 
 def _known_listings(sources: Sequence[Path], known: KnownCohort) -> list[Listing]:
@@ -127,7 +137,9 @@ def _listing(source: Path, root: Path | None) -> Listing:
     if source.suffix.lower().startswith(".xls"):
         raise TableError("is a spreadsheet", "save it as CSV in UTF-8", source)
     if source.suffix.lower() == ".parquet":
-        raise TableError("is not a source of scans", _SUPPORTED, source)
+        raise TableError(
+            "is an index among other sources", "index those first, then join the indexes", source
+        )
     return Listing((list_file(source, absolute(source).parent.name),))
 
 

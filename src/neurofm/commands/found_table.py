@@ -15,7 +15,7 @@ def found_table(found: Sequence[Found]) -> Table:
     table = Table("cohort", "use", title="Found / Table 1", title_justify="left")
     for name in ("people", "T1 scans"):
         table.add_column(name, justify="right")
-    for name in ("found", "in Table 1"):
+    for name in ("conditions", "Table 1"):
         table.add_column(name)
     pretraining = [each for each in found if each.use.use == "pre-training"]
     for each in pretraining:

@@ -20,7 +20,7 @@ def index(
     """List the scans of all sources in one index, and read every file once to verify it.
 
     Args:
-        sources: BIDS folders, IXI folders, CSV or TSV tables, folders of NIfTI, NIfTI files.
+        sources: BIDS or IXI folders, CSV or TSV, NIfTI files or folders; or indexes to join.
         output: the index to write (.parquet); failures.csv is written beside it.
         cohort: all sources are folders of this known cohort, as downloaded; see: neurofm cohorts.
         root: where the paths of tables from another machine begin here.

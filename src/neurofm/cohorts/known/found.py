@@ -37,7 +37,7 @@ def found_cohorts(frame: pd.DataFrame) -> tuple[Found, ...]:
     """
     usable = frame[frame["problem"].isna()]
     lines = [(use, cohort) for cohort in known_cohorts() for use in cohort.uses]
-    lines.sort(key=lambda line: line[0].use == "held out")
+    lines.sort(key=lambda line: (line[0].use == "held out", line[1].name))
     return tuple(_found(usable[usable["cohort"] == c.name], use, c) for use, c in lines)
 
 
