@@ -12,7 +12,7 @@ from neurofm.files import read_json
 from neurofm.progress import SilentProgress
 from neurofm.volumes.nifti import write_volume
 from neurofm.volumes.volume import Volume
-from neurofm.workflow import _Course, _index, _Stages
+from neurofm.workflow import Course, Stages, _index
 
 
 class Crash(Exception):
@@ -21,11 +21,11 @@ class Crash(Exception):
 
 def test_a_stage_that_is_repeated_or_interrupted_keeps_one_row(tmp_path: Path) -> None:
     path = tmp_path / "stages.json"
-    with pytest.raises(Crash), _Stages(path).timed("pack"):
+    with pytest.raises(Crash), Stages(path).timed("pack"):
         raise Crash
-    with _Stages(path).timed("pack"):
+    with Stages(path).timed("pack"):
         pass
-    with _Stages(path).timed("report"):
+    with Stages(path).timed("report"):
         pass
     rows = read_json(path)
     assert [(row["stage"], row["runs"]) for row in rows] == [("pack", 2), ("report", 1)]
@@ -39,7 +39,7 @@ def test_unusable_scans_are_told_while_the_index_is_made(tmp_path: Path) -> None
     write_volume(source / "good.nii.gz", Volume(head, np.diag([8.0, 8.0, 8.0, 1.0])))
     (source / "bad.nii.gz").write_bytes(b"")
     recipe = load_recipe("demo", ())
-    frame = _index(_Course(recipe, [source], tmp_path, 0, SilentProgress(), told.append))
+    frame = _index(Course(recipe, [source], tmp_path, 0, SilentProgress(), told.append))
     assert len(frame) == 2
     (line,) = [line for line in told if "bad.nii.gz" in line]
     assert "\n" not in line
