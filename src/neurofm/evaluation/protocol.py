@@ -11,15 +11,19 @@ from jaxtyping import Int
 from threadpoolctl import threadpool_limits
 
 from neurofm.config.recipe import Recipe
+from neurofm.data.targets import Target
 from neurofm.errors import RunError
 from neurofm.evaluation.contenders import read_images
 from neurofm.evaluation.given import Given
+from neurofm.evaluation.left_out_sites import left_out_predictions, left_out_table
 from neurofm.evaluation.opening import Opened, open_evaluation
-from neurofm.evaluation.probing import probe_tasks
+from neurofm.evaluation.parts import PartedTask
+from neurofm.evaluation.probing import probe_tasks, targets_of, why_not_evaluated
 from neurofm.evaluation.record import (
     CALIBRATION,
     COMPARISONS,
     EMBEDDINGS,
+    LEFT_OUT,
     PREDICTIONS,
     RECORD,
     RESULTS,
@@ -58,8 +62,8 @@ def evaluate(
     with a head always predict the test part, by their head and by a probe of their encoder.
 
     Writes `embeddings.parquet`, `predictions.parquet`, `results.parquet`, `comparisons.parquet`,
-    `calibration.parquet`, `scans.parquet`, `subgroups.parquet` and, last, `evaluation.json`. A
-    folder that already holds this very evaluation is left as it is.
+    `calibration.parquet`, `scans.parquet`, `left_out_sites.parquet`, `subgroups.parquet` and,
+    last, `evaluation.json`. A folder that already holds this very evaluation is left as it is.
 
     Args:
         recipe: targets, folds, repeats and the seed.
@@ -117,8 +121,11 @@ def _evaluate(opened: Opened, store: Store, folder: Path, progress: Progress) ->
     subgroups = subgroup_table(
         predictions, scans, tasks, recipe.evaluation, recipe.seed, models=models
     )
+    left_out = left_out_predictions(frame, _usable(opened), read.linear_of, recipe.seed)
+    by_site = left_out_table(left_out, scans, tasks, recipe.evaluation, recipe.seed)
     _write_table(scans, folder / SCANS)
-    _write_table(subgroups, folder / SUBGROUPS)
+    _write_table(left_out, folder / LEFT_OUT)
+    _write_table(pd.concat([subgroups, by_site], ignore_index=True), folder / SUBGROUPS)
     warnings = confounding_warnings(predictions, scans, tasks) + tables.warnings
     record = _record(opened, store, tasks, warnings, read.features[0].shape[1])
     write_record(folder, record)
@@ -164,6 +171,15 @@ def _record(
         software=software_record(),
         weights=_weights(opened),
     )
+
+
+def _usable(opened: Opened) -> list[PartedTask | Target]:
+    """The tasks that have results."""
+    if opened.which == "test":
+        return [task for task in opened.tasks if not task.why_not]
+    config = opened.recipe.evaluation
+    targets = targets_of(opened.frame, config)
+    return [target for target in targets if not why_not_evaluated(target, config.folds)]
 
 
 def _of_all(opened: Opened) -> Int[np.ndarray, " judged"]:

@@ -20,6 +20,7 @@ RESULTS = "results.parquet"
 COMPARISONS = "comparisons.parquet"
 CALIBRATION = "calibration.parquet"
 SCANS = "scans.parquet"
+LEFT_OUT = "left_out_sites.parquet"
 SUBGROUPS = "subgroups.parquet"
 
 

@@ -27,7 +27,7 @@ from neurofm.models.comparable import require_comparable
 from neurofm.reports.embedding_map import Panel, embedding_map
 from neurofm.reports.figures import intervals_figure, loss_figure, task_figure
 from neurofm.reports.recipe_text import recipe_to_show
-from neurofm.reports.subgroup_tables import subgroup_tables
+from neurofm.reports.subgroup_tables import left_out_sites_table, subgroup_tables
 from neurofm.reports.tables import TaskTable, as_csv, as_markdown, task_tables
 from neurofm.reports.templates import page_template
 from neurofm.reports.training_log import LossCurve, read_loss_curve
@@ -56,6 +56,7 @@ class Section:
     intervals: str
     figure: str
     subgroups: TaskTable | None
+    left_out: TaskTable | None
 
 
 def read_evaluation(folder: Path) -> Saved:
@@ -97,7 +98,8 @@ def write_report(evaluation: Path, run: Path | None, page: Path) -> Path:
             table,
             intervals_figure(saved.results, table.task, models),
             task_figure(predictions, table.task, models),
-            subgroup_tables(subgroups, table.task, "Subgroups"),
+            subgroup_tables(subgroups, table.task),
+            left_out_sites_table(subgroups, table.task),
         )
         for table in tables
     ]
