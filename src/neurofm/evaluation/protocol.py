@@ -17,6 +17,7 @@ from neurofm.evaluation.contenders import read_images
 from neurofm.evaluation.given import Given
 from neurofm.evaluation.left_out_sites import left_out_predictions, left_out_table
 from neurofm.evaluation.opening import Opened, open_evaluation
+from neurofm.evaluation.openings import OPENINGS, count_opening
 from neurofm.evaluation.parts import PartedTask
 from neurofm.evaluation.probing import probe_tasks, targets_of, why_not_evaluated
 from neurofm.evaluation.record import (
@@ -111,6 +112,7 @@ def _evaluate(opened: Opened, store: Store, folder: Path, progress: Progress) ->
             predictions, tasks = probe_tasks(
                 frame, read.of_all(), recipe.evaluation, recipe.seed, progress
             )
+    tasks, uncounted = _counted(opened, store, predictions, tasks)
     tables = tabulate(predictions, tasks, recipe.evaluation, recipe.seed, first.model)
     _write_table(predictions, folder / PREDICTIONS)
     _write_table(tables.results, folder / RESULTS)
@@ -126,7 +128,7 @@ def _evaluate(opened: Opened, store: Store, folder: Path, progress: Progress) ->
     _write_table(scans, folder / SCANS)
     _write_table(left_out, folder / LEFT_OUT)
     _write_table(pd.concat([subgroups, by_site], ignore_index=True), folder / SUBGROUPS)
-    warnings = confounding_warnings(predictions, scans, tasks) + tables.warnings
+    warnings = uncounted + confounding_warnings(predictions, scans, tasks) + tables.warnings
     record = _record(opened, store, tasks, warnings, read.features[0].shape[1])
     write_record(folder, record)
     return record
@@ -171,6 +173,20 @@ def _record(
         software=software_record(),
         weights=_weights(opened),
     )
+
+
+def _counted(
+    opened: Opened, store: Store, predictions: pd.DataFrame, tasks: tuple[TaskRecord, ...]
+) -> tuple[tuple[TaskRecord, ...], tuple[str, ...]]:
+    """The tasks with how often their people have been scored, and a warning where nobody knows."""
+    people = {
+        str(task): rows["scan_id"].unique().tolist() for task, rows in predictions.groupby("task")
+    }
+    counts = count_opening(store, people, opened.recipe.fingerprint())
+    if counts is None:
+        return tasks, (f"{OPENINGS} in the store cannot be written: this scoring is not counted.",)
+    told = [task.model_copy(update={"scored": counts.get(task.task)}) for task in tasks]
+    return tuple(told), ()
 
 
 def _usable(opened: Opened) -> list[PartedTask | Target]:
