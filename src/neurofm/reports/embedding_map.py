@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,9 @@ from matplotlib.axes import Axes
 
 from neurofm.data.targets import site_labels
 from neurofm.reports.drawing import CATEGORIES, FAINT, INK, MUTED, as_svg, new_figure
+from neurofm.reports.words import task_title
 
+_USUAL = ("cohort", "site", "age_years", "sex")
 _MAX_LEGEND = 8
 _MANY_POINTS = 3000
 
@@ -24,12 +27,15 @@ class Panel:
     svg: str
 
 
-def embedding_map(labels: pd.DataFrame, embeddings: npt.NDArray[np.float64]) -> tuple[Panel, ...]:
-    """Panels of the same map coloured by cohort, site, age and sex, where these are known.
+def embedding_map(
+    labels: pd.DataFrame, embeddings: npt.NDArray[np.float64], targets: Sequence[str] = ()
+) -> tuple[Panel, ...]:
+    """Panels of the same map coloured by cohort, site, age, sex and what else was predicted.
 
     Args:
-        labels: a row a scan.
+        labels: a row a scan; what is not known is left out.
         embeddings: "scans features", rows as in `labels`.
+        targets: further columns.
     """
     places, shares = principal_components(embeddings)
     sites = site_labels(labels)
@@ -40,6 +46,9 @@ def embedding_map(labels: pd.DataFrame, embeddings: npt.NDArray[np.float64]) -> 
         columns["Age (years)"] = labels["age_years"]
     if "sex" in labels and labels["sex"].notna().any():
         columns["Sex"] = labels["sex"]
+    for name in targets:
+        if name in labels and name not in _USUAL and labels[name].notna().any():
+            columns[task_title(name)] = labels[name]
     return tuple(
         Panel(title, _panel(title, values.reset_index(drop=True), places, shares))
         for title, values in columns.items()
