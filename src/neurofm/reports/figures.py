@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from neurofm.data.targets import SITE_TASK
 from neurofm.evaluation.baselines import PRETRAINED
@@ -18,7 +18,8 @@ from neurofm.reports.drawing import ACCENT, CATEGORIES, FAINT, INK, MUTED, as_sv
 from neurofm.reports.words import metric_title, task_title, task_unit
 
 _MAX_CONFUSED = 12
-_DASHES = ("-", "--", ":", "-.")
+_Dashes = str | tuple[int, tuple[int, ...]]
+_DASHES: tuple[_Dashes, ...] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 _LINE_OF_LEGEND = 0.17  # inches
 _ROC_GRID = np.linspace(0, 1, 201)
 
@@ -109,11 +110,11 @@ def _roc(rows: pd.DataFrame, task: TaskRecord, models: Sequence[str]) -> str:
     for model, (colour, dashes) in _styles(rows, models).items():
         of_model = rows[rows["model"] == model]
         curve = _mean_roc(outcomes(of_model), _people(of_model))
-        axes.plot(_ROC_GRID, curve, dashes, color=colour, linewidth=1.8, label=model)
+        axes.plot(_ROC_GRID, curve, linestyle=dashes, color=colour, linewidth=1.8, label=model)
     axes.set_xlabel("1 \N{MINUS SIGN} specificity")
     axes.set_ylabel("sensitivity")
     axes.set_aspect("equal")
-    _legend_below(axes)
+    _legend_below(figure)
     what = f"{task_title(task.task)}: ROC curves, {task.classes[-1]} is positive"
     return as_svg(figure, f"roc-{task.task}", what)
 
@@ -139,18 +140,21 @@ def calibration_figure(
         x, y = rows["predicted"].to_numpy(), rows["observed"].to_numpy()
         if model == models[0]:
             axes.fill_between(x, rows["low"], rows["high"], color=colour, alpha=0.15, linewidth=0)
-        axes.plot(x, y, f"o{dashes}", color=colour, linewidth=1.6, markersize=4, label=model)
+        axes.plot(
+            x, y, marker="o", linestyle=dashes, color=colour, linewidth=1.6, markersize=4,
+            label=model,
+        )  # fmt: skip
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.set_aspect("equal")
     axes.set_xlabel("predicted probability")
     axes.set_ylabel(f"observed share of {task.classes[-1]}")
-    _legend_below(axes)
+    _legend_below(figure)
     what = f"{task_title(task.task)}: observed over predicted share of {task.classes[-1]}"
     return as_svg(figure, f"calibration-{task.task}", what)
 
 
-def _styles(rows: pd.DataFrame, models: Sequence[str]) -> dict[str, tuple[str, str]]:
+def _styles(rows: pd.DataFrame, models: Sequence[str]) -> dict[str, tuple[str, _Dashes]]:
     """Colour and dashes of every model there is; given ones in colour and drawn last."""
     names = [str(name) for name in rows["model"].unique()]
     others = [name for name in names if name not in models]
@@ -161,11 +165,10 @@ def _styles(rows: pd.DataFrame, models: Sequence[str]) -> dict[str, tuple[str, s
     return styles
 
 
-def _legend_below(axes: Axes) -> None:
-    axes.legend(
-        loc="upper center", bbox_to_anchor=(0.5, -0.18), fontsize=7.5, frameon=False,
-        labelcolor=INK, reverse=True,
-    )  # fmt: skip
+def _legend_below(figure: Figure) -> None:
+    figure.legend(
+        loc="outside lower center", fontsize=7.5, frameon=False, labelcolor=INK, reverse=True
+    )
 
 
 def _mean_roc(repeats: list[Outcome], people: np.ndarray) -> np.ndarray:

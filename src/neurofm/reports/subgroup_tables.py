@@ -48,7 +48,7 @@ def _table(rows: pd.DataFrame, task: TaskRecord, title: str) -> TaskTable | None
     ]
     return TaskTable(
         task, f"{title}: {metric}", ("participants", *models), tuple(table_rows),
-        heading="Participants with",
+        heading="Part",
     )  # fmt: skip
 
 
