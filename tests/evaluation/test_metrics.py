@@ -12,6 +12,7 @@ from neurofm.evaluation.metrics import (
     area_under_curve,
     average_precision,
     balanced_accuracy,
+    bias_slope,
     brier_score,
     correlation,
     explained_variance,
@@ -115,8 +116,19 @@ def test_a_model_that_says_the_same_to_everybody_is_worth_nothing() -> None:
 
 def test_every_metric_is_perfect_for_perfect_predictions() -> None:
     target = np.arange(40.0) % 2
-    perfect = Outcome(target, target, np.stack([1 - target, target], 1), ONE_FOLD)
+    perfect = Outcome(target, target, np.stack([1 - target, target], 1), ONE_FOLD, np.full(40, 0.5))
     for kind in ("binary", "regression"):
         for metric in METRICS[kind]:
             best = 1.0 if metric.better == "higher" else 0.0
             assert metric.compute(perfect, np.ones((1, 40)))[0] == pytest.approx(best), metric.name
+
+
+def test_the_bias_slope_is_that_of_a_regression_of_the_error_on_the_truth() -> None:
+    outcome = numbers()
+    wrong = outcome.prediction - outcome.target
+    for row, weight in enumerate(weights()):
+        slope = np.polyfit(outcome.target, wrong, 1, w=np.sqrt(weight))[0]
+        assert bias_slope(outcome, weights())[row] == pytest.approx(slope)
+    mean = np.full(40, outcome.target.mean())
+    constant = Outcome(outcome.target, mean, outcome.probabilities, ONE_FOLD)
+    assert bias_slope(constant, np.ones((1, 40)))[0] == pytest.approx(-1)

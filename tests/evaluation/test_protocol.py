@@ -72,6 +72,7 @@ def test_an_evaluation_leaves_every_table_and_a_second_call_changes_none(
     assert {path.name for path in folder.iterdir()} == {
         ".lock", "embeddings.parquet", "predictions.parquet", "results.parquet",
         "comparisons.parquet", "calibration.parquet", "scans.parquet", "subgroups.parquet",
+        "left_out_sites.parquet",
         "evaluation.json",
     }  # fmt: skip
     assert (record.rows, record.participants, record.scans) == ("all", 8, 16)

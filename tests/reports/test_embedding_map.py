@@ -30,6 +30,8 @@ def test_there_is_a_panel_for_everything_known_and_none_for_the_unknown() -> Non
     labels = pd.DataFrame(
         {"cohort": ["A", "B"] * 5, "age_years": [np.nan] * 10, "sex": ["F", None] * 5}
     )
-    panels = embedding_map(labels, np.random.default_rng(0).normal(size=(10, 5)))
-    assert [panel.title for panel in panels] == ["Cohort", "Sex"]
+    labels["diagnosis"], labels["lesion_ml"] = ["H", "AD"] * 5, np.arange(10.0)
+    targets = ["sex", "diagnosis", "lesion_ml", "elsewhere"]
+    panels = embedding_map(labels, np.random.default_rng(0).normal(size=(10, 5)), targets)
+    assert [panel.title for panel in panels] == ["Cohort", "Sex", "Diagnosis", "lesion ml"]
     assert "unknown" in panels[1].svg

@@ -16,6 +16,7 @@ from neurofm.errors import ContractError, RunError
 from neurofm.evaluation.baselines import PRETRAINED, RANDOM, Model
 from neurofm.evaluation.probing import probe_tasks
 from neurofm.evaluation.record import (
+    CALIBRATION,
     COMPARISONS,
     EMBEDDINGS,
     PREDICTIONS,
@@ -63,6 +64,7 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     predictions.to_parquet(folder / PREDICTIONS)
     tables.results.to_parquet(folder / RESULTS)
     tables.comparisons.to_parquet(folder / COMPARISONS)
+    tables.calibration.to_parquet(folder / CALIBRATION)
     scans = scans_table(table)
     parts = subgroup_table(predictions, scans, tasks, CONFIG, 0, models=[PRETRAINED])
     parts.to_parquet(folder / SUBGROUPS)
@@ -149,7 +151,7 @@ def test_the_page_shows_every_model_of_every_task_the_warnings_the_loss_and_the_
         "<strong>2 participants</strong>", "MAE (years)",
     ):  # fmt: skip
         assert text in page, text
-    assert page.count("<svg") == 3 + 3 + 4 + 1
+    assert page.count("<svg") == 3 + 3 + 2 + 4 + 1  # sex and site have a calibration curve
 
 
 def test_the_page_shows_subgroups_with_reasons_and_what_decisions_are_worth(page: str) -> None:

@@ -13,6 +13,7 @@ from neurofm.config.study import StudyConfig
 from neurofm.errors import RunError
 from neurofm.evaluation.record import TaskRecord
 from neurofm.evaluation.results import tabulate
+from neurofm.evaluation.subgroups import subgroup_table
 from neurofm.reports.study_page import write_study_page
 from neurofm.reports.study_table import (
     as_csv,
@@ -22,7 +23,15 @@ from neurofm.reports.study_table import (
     table_of,
 )
 from neurofm.study.published import METRICS, TABLE_2
-from neurofm.study.record import COMPARISONS, PREDICTIONS, RESULTS, StudyRecord, write_study
+from neurofm.study.record import (
+    CALIBRATION,
+    COMPARISONS,
+    PREDICTIONS,
+    RESULTS,
+    SUBGROUPS,
+    StudyRecord,
+    write_study,
+)
 
 _PEOPLE = 40
 _STUDY = StudyConfig.model_validate(
@@ -102,6 +111,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = [tables.results.assign(fraction=fraction) for fraction, tables in each.items()]
     pd.concat(results).to_parquet(folder / RESULTS)
     each[1.0].comparisons.to_parquet(folder / COMPARISONS)
+    each[1.0].calibration.to_parquet(folder / CALIBRATION)
+    people = _rows("age", "ours", 0, 1)[["participant", "scan_id"]]
+    scans = people.assign(sex="F", age_years=np.linspace(20, 80, _PEOPLE), site="here")
+    whole = predictions[predictions["fraction"] == 1]
+    groups = subgroup_table(whole, scans, tasks, _STUDY.evaluation, 0, models=["ours"])
+    groups.to_parquet(folder / SUBGROUPS)
     record = {
         "study": _STUDY.model_dump(mode="json"),
         "tasks": [task.model_dump(mode="json") for task in tasks],
@@ -171,7 +186,8 @@ def test_the_page_stands_alone_and_names_nobody(folder: Path) -> None:
     assert "Without a result: age: ours, run 2" in page
     assert "0.988 ± 0.005" in page
     assert not re.search(r'(?:src|href)="(?!#|data:)', page)
-    assert page.count("<svg") == 2 * 3
+    assert page.count("<svg") == 2 * 3 + 1
+    assert page.count("By sex, age and site") == 2
     assert "Left out: 3 participants (3 scans) without a label." in page
     for name in ("sex", "age"):
         for ending in ("svg", "png"):

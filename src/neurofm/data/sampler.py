@@ -102,4 +102,6 @@ class ParticipantSampler:
 
     def _draw(self, epoch: int, item: str) -> int:
         scans = self._scans[item]
+        if len(scans) == 1:
+            return scans[0]
         return scans[seed_of("scan", self._seed, epoch, item) % len(scans)]

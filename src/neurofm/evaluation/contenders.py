@@ -98,6 +98,14 @@ class Contenders:
             rows += self._read(probe_name(name), runs)
         return [*rows, *self.random]
 
+    def linear_of(self, task: str) -> list[Model]:
+        """Rows of the linear probes of given encoders, in one task."""
+        named = by_model([run for run in self.runs if run.is_about(task)]).items()
+        return [
+            Model(name if runs[0].target is None else probe_name(name), tuple(map(self._of, runs)))
+            for name, runs in named
+        ]
+
     def _probed(self, runs: Sequence[GivenRun]) -> list[Model]:
         named = by_model(runs).items()
         return [row for name, repeats in named for row in self._read(name, repeats)]

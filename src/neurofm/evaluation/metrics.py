@@ -76,6 +76,19 @@ def explained_variance(outcome: Outcome, weights: Weights) -> Values:
     return 1 - _ratio(_mean((outcome.prediction - outcome.target) ** 2, weights), variance)
 
 
+def bias_slope(outcome: Outcome, weights: Weights) -> Values:
+    """Slope of (prediction - target) over the target: below 0 where high values are guessed low.
+
+    That is so of every imperfect model, age estimates foremost: Le et al. 2018, Front Aging
+    Neurosci 10:317. The mean predicted for everybody has -1.
+    """
+    y = outcome.target - outcome.target.mean()
+    wrong = outcome.prediction - outcome.target
+    variance = _mean(y * y, weights) - _mean(y, weights) ** 2
+    covariance = _mean(wrong * y, weights) - _mean(wrong, weights) * _mean(y, weights)
+    return _ratio(covariance, variance)
+
+
 def area_under_curve(outcome: Outcome, weights: Weights) -> Values:
     """Chance that a positive scan scores above a negative one of the same fold; ties count half.
 

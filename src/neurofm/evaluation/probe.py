@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from neurofm.cohorts.task_roles import TEST, TRAIN, VALIDATION
 from neurofm.data.targets import Target, task_strata
@@ -128,6 +128,37 @@ def predict_test_part(features: Rows, task: PartedTask, reader: Reader = "linear
         choice = _choose(_path(train, validation.features, whole.settings), validation)
     predicted = _fit_predict(train, whole.features[test], choice.setting)
     values, folds = whole.values[test], np.zeros(int(test.sum()), np.int64)
+    if not whole.num_classes:
+        return Outcome(values, predicted, np.zeros((len(values), 0)), folds)
+    thresholds = np.full(len(values), choice.threshold)
+    return Outcome(values, decide(predicted, _class_shares(train)), predicted, folds, thresholds)
+
+
+def predict_unseen(
+    features: Rows,
+    target: Target,
+    *,
+    learn_from: Bool[np.ndarray, " scans"],
+    predict: Bool[np.ndarray, " scans"],
+    seed: int,
+) -> Outcome:
+    """Predict some scans by a linear probe of others, all chosen among the latter.
+
+    Args:
+        features: a row for each scan of the target, as in `cross_validate`.
+        target: the task.
+        learn_from: the scans to learn from.
+        predict: the scans to predict, of none of whose participants it learns.
+        seed: the recipe's; it decides the inner folds.
+
+    Returns:
+        the predicted scans, all in fold 0.
+    """
+    whole = _whole(features, target, "linear")
+    train = whole.take(learn_from)
+    choice = _choose_inside(train, random_stream("inner folds", seed, "unseen"))
+    predicted = _fit_predict(train, whole.features[predict], choice.setting)
+    values, folds = whole.values[predict], np.zeros(int(predict.sum()), np.int64)
     if not whole.num_classes:
         return Outcome(values, predicted, np.zeros((len(values), 0)), folds)
     thresholds = np.full(len(values), choice.threshold)

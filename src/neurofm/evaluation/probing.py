@@ -38,7 +38,7 @@ def probe_tasks(
         RunError: no target has anything to predict.
     """
     progress = progress or SilentProgress()
-    tasks = [build_target(frame, name, config.folds) for name in task_names(frame, config.targets)]
+    tasks = targets_of(frame, config)
     work = [
         (target, model)
         for target in tasks
@@ -64,6 +64,11 @@ def probe_tasks(
     return pd.concat(tables, ignore_index=True), tuple(
         _task_record(target, config.folds) for target in tasks
     )
+
+
+def targets_of(frame: pd.DataFrame, config: EvaluationConfig) -> list[Target]:
+    """The targets of an evaluation by folds, those without results as well."""
+    return [build_target(frame, name, config.folds) for name in task_names(frame, config.targets)]
 
 
 def task_names(frame: pd.DataFrame, targets: Sequence[str]) -> list[str]:

@@ -11,15 +11,20 @@ from jaxtyping import Int
 from threadpoolctl import threadpool_limits
 
 from neurofm.config.recipe import Recipe
+from neurofm.data.targets import Target
 from neurofm.errors import RunError
 from neurofm.evaluation.contenders import read_images
 from neurofm.evaluation.given import Given
+from neurofm.evaluation.left_out_sites import left_out_predictions, left_out_table
 from neurofm.evaluation.opening import Opened, open_evaluation
-from neurofm.evaluation.probing import probe_tasks
+from neurofm.evaluation.openings import OPENINGS, count_opening
+from neurofm.evaluation.parts import PartedTask
+from neurofm.evaluation.probing import probe_tasks, targets_of, why_not_evaluated
 from neurofm.evaluation.record import (
     CALIBRATION,
     COMPARISONS,
     EMBEDDINGS,
+    LEFT_OUT,
     PREDICTIONS,
     RECORD,
     RESULTS,
@@ -58,8 +63,8 @@ def evaluate(
     with a head always predict the test part, by their head and by a probe of their encoder.
 
     Writes `embeddings.parquet`, `predictions.parquet`, `results.parquet`, `comparisons.parquet`,
-    `calibration.parquet`, `scans.parquet`, `subgroups.parquet` and, last, `evaluation.json`. A
-    folder that already holds this very evaluation is left as it is.
+    `calibration.parquet`, `scans.parquet`, `left_out_sites.parquet`, `subgroups.parquet` and,
+    last, `evaluation.json`. A folder that already holds this very evaluation is left as it is.
 
     Args:
         recipe: targets, folds, repeats and the seed.
@@ -107,6 +112,7 @@ def _evaluate(opened: Opened, store: Store, folder: Path, progress: Progress) ->
             predictions, tasks = probe_tasks(
                 frame, read.of_all(), recipe.evaluation, recipe.seed, progress
             )
+    tasks, uncounted = _counted(opened, store, predictions, tasks)
     tables = tabulate(predictions, tasks, recipe.evaluation, recipe.seed, first.model)
     _write_table(predictions, folder / PREDICTIONS)
     _write_table(tables.results, folder / RESULTS)
@@ -117,9 +123,12 @@ def _evaluate(opened: Opened, store: Store, folder: Path, progress: Progress) ->
     subgroups = subgroup_table(
         predictions, scans, tasks, recipe.evaluation, recipe.seed, models=models
     )
+    left_out = left_out_predictions(frame, _usable(opened), read.linear_of, recipe.seed)
+    by_site = left_out_table(left_out, scans, tasks, recipe.evaluation, recipe.seed)
     _write_table(scans, folder / SCANS)
-    _write_table(subgroups, folder / SUBGROUPS)
-    warnings = confounding_warnings(predictions, scans, tasks) + tables.warnings
+    _write_table(left_out, folder / LEFT_OUT)
+    _write_table(pd.concat([subgroups, by_site], ignore_index=True), folder / SUBGROUPS)
+    warnings = uncounted + confounding_warnings(predictions, scans, tasks) + tables.warnings
     record = _record(opened, store, tasks, warnings, read.features[0].shape[1])
     write_record(folder, record)
     return record
@@ -164,6 +173,29 @@ def _record(
         software=software_record(),
         weights=_weights(opened),
     )
+
+
+def _counted(
+    opened: Opened, store: Store, predictions: pd.DataFrame, tasks: tuple[TaskRecord, ...]
+) -> tuple[tuple[TaskRecord, ...], tuple[str, ...]]:
+    """The tasks with how often their people have been scored, and a warning where nobody knows."""
+    people = {
+        str(task): rows["scan_id"].unique().tolist() for task, rows in predictions.groupby("task")
+    }
+    counts = count_opening(store, people, opened.recipe.fingerprint())
+    if counts is None:
+        return tasks, (f"{OPENINGS} in the store cannot be written: this scoring is not counted.",)
+    told = [task.model_copy(update={"scored": counts.get(task.task)}) for task in tasks]
+    return tuple(told), ()
+
+
+def _usable(opened: Opened) -> list[PartedTask | Target]:
+    """The tasks that have results."""
+    if opened.which == "test":
+        return [task for task in opened.tasks if not task.why_not]
+    config = opened.recipe.evaluation
+    targets = targets_of(opened.frame, config)
+    return [target for target in targets if not why_not_evaluated(target, config.folds)]
 
 
 def _of_all(opened: Opened) -> Int[np.ndarray, " judged"]:

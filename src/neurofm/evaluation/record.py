@@ -20,6 +20,7 @@ RESULTS = "results.parquet"
 COMPARISONS = "comparisons.parquet"
 CALIBRATION = "calibration.parquet"
 SCANS = "scans.parquet"
+LEFT_OUT = "left_out_sites.parquet"
 SUBGROUPS = "subgroups.parquet"
 
 
@@ -30,7 +31,8 @@ class _Fact(BaseModel):
 class TaskRecord(_Fact):
     """One task: what was predicted, for how many, who was left out.
 
-    With parts, `scans`, `participants` and `positives` are those of the test part.
+    With parts, `scans`, `participants` and `positives` are those of the test part. `scored` says
+    how often these people have been scored, this time included; None where nobody counted.
     """
 
     task: str
@@ -42,6 +44,7 @@ class TaskRecord(_Fact):
     notes: tuple[str, ...]
     train_participants: int = 0
     validation_participants: int = 0
+    scored: int | None = None
 
 
 class WeightsRecord(_Fact):

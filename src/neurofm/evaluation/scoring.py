@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -20,7 +20,7 @@ from neurofm.evaluation.calibration import (
 )
 from neurofm.evaluation.delong import AreaParts, area_parts, delong_interval
 from neurofm.evaluation.folds import participant_weights
-from neurofm.evaluation.metrics import METRICS, Metric, Outcome
+from neurofm.evaluation.metrics import METRICS, Metric, Outcome, bias_slope
 from neurofm.evaluation.record import TaskRecord
 from neurofm.evaluation.uncertainty import (
     Interval,
@@ -135,7 +135,7 @@ def sample_of(of_model: pd.DataFrame, kind: Kind) -> Sample:
 def score_all(
     sample: Sample, task: TaskRecord, config: EvaluationConfig, seed: int
 ) -> tuple[Score, ...]:
-    """Every metric of the task's kind, the headline first; of two classes calibration as well.
+    """Every metric of the task's kind, the headline first, then calibration or the bias slope.
 
     Args:
         sample: of one model.
@@ -146,6 +146,9 @@ def score_all(
     scores = [score(sample, metric, task, config, seed) for metric in METRICS[task.kind]]
     if task.kind == "binary":
         scores += _calibration(sample, config)
+    if task.kind == "regression":
+        slope = score(sample, Metric("bias slope", "lower", bias_slope), task, config, seed)
+        scores.append(replace(slope, better="near 0"))
     return tuple(scores)
 
 

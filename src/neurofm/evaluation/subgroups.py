@@ -73,7 +73,7 @@ def subgroup_table(
         for model in models:
             chosen = (predictions["task"] == task.task) & (predictions["model"] == model)
             for group, level, part in _parts(predictions[chosen], labels[groups]):
-                rows.append(_row(task, part, config, seed) | {
+                rows.append(subgroup_row(task, part, config, seed) | {
                     "model": model, "group": group, "level": level,
                 })  # fmt: skip
     return pd.DataFrame(rows)
@@ -104,6 +104,24 @@ def confounding_warnings(
     return tuple(found)
 
 
+def subgroup_row(
+    task: TaskRecord, part: pd.DataFrame, config: EvaluationConfig, seed: int
+) -> dict[str, object]:
+    """The first metric of a task in one part of its people, for one model; or why not."""
+    metric, sample = METRICS[task.kind][0], sample_of(part, task.kind)
+    reason = _why_none(sample, task)
+    found = None if reason else score(sample, metric, task, config, seed)
+    return {
+        "task": task.task,
+        "metric": metric.name,
+        "better": metric.better,
+        **_numbers(found),
+        "participants": len(np.unique(sample.people)),
+        "positives": sample.people_of(1) if task.kind == "binary" else None,
+        "note": reason or (found.note if found else ""),
+    }
+
+
 def _labels(scans: pd.DataFrame) -> pd.DataFrame:
     """The level of each scan in each grouping, by scan; None where it is unknown."""
     start = scans["age_years"] // _BAND_YEARS * _BAND_YEARS
@@ -125,23 +143,6 @@ def _parts(of_model: pd.DataFrame, labels: pd.DataFrame) -> Iterator[tuple[str, 
         if len(names) > 1:
             for name in names:
                 yield str(group), str(name), of_model[level == name]
-
-
-def _row(
-    task: TaskRecord, part: pd.DataFrame, config: EvaluationConfig, seed: int
-) -> dict[str, object]:
-    metric, sample = METRICS[task.kind][0], sample_of(part, task.kind)
-    reason = _why_none(sample, task)
-    found = None if reason else score(sample, metric, task, config, seed)
-    return {
-        "task": task.task,
-        "metric": metric.name,
-        "better": metric.better,
-        **_numbers(found),
-        "participants": len(np.unique(sample.people)),
-        "positives": sample.people_of(1) if task.kind == "binary" else None,
-        "note": reason or (found.note if found else ""),
-    }
 
 
 def _numbers(found: Score | None) -> dict[str, object]:

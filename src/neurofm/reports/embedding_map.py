@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,9 @@ from matplotlib.axes import Axes
 
 from neurofm.data.targets import site_labels
 from neurofm.reports.drawing import CATEGORIES, FAINT, INK, MUTED, as_svg, new_figure
+from neurofm.reports.words import task_title
 
+_USUAL = ("cohort", "site", "age_years", "sex")
 _MAX_LEGEND = 8
 _MANY_POINTS = 3000
 
@@ -24,12 +27,19 @@ class Panel:
     svg: str
 
 
-def embedding_map(labels: pd.DataFrame, embeddings: npt.NDArray[np.float64]) -> tuple[Panel, ...]:
-    """Panels of the same map coloured by cohort, site, age and sex, where these are known.
+def embedding_map(
+    labels: pd.DataFrame,
+    embeddings: npt.NDArray[np.float64],
+    targets: Sequence[str] = (),
+    name: str = "map",
+) -> tuple[Panel, ...]:
+    """Panels of the same map coloured by cohort, site, age, sex and what else was predicted.
 
     Args:
-        labels: a row a scan.
+        labels: a row a scan; what is not known is left out.
         embeddings: "scans features", rows as in `labels`.
+        targets: further columns.
+        name: unlike that of another map on the page.
     """
     places, shares = principal_components(embeddings)
     sites = site_labels(labels)
@@ -40,8 +50,13 @@ def embedding_map(labels: pd.DataFrame, embeddings: npt.NDArray[np.float64]) -> 
         columns["Age (years)"] = labels["age_years"]
     if "sex" in labels and labels["sex"].notna().any():
         columns["Sex"] = labels["sex"]
+    for target in targets:
+        if target in labels and target not in _USUAL and labels[target].notna().any():
+            columns[task_title(target)] = labels[target]
     return tuple(
-        Panel(title, _panel(title, values.reset_index(drop=True), places, shares))
+        Panel(
+            title, _panel(f"{name}-{title}", title, values.reset_index(drop=True), places, shares)
+        )
         for title, values in columns.items()
     )
 
@@ -65,7 +80,11 @@ def principal_components(
 
 
 def _panel(
-    title: str, values: pd.Series, places: npt.NDArray[np.float64], shares: tuple[float, float]
+    name: str,
+    title: str,
+    values: pd.Series,
+    places: npt.NDArray[np.float64],
+    shares: tuple[float, float],
 ) -> str:
     figure, axes = new_figure(3.9, 3.3)
     if pd.api.types.is_numeric_dtype(values):
@@ -83,7 +102,7 @@ def _panel(
         _categories(axes, values, places)
     axes.set_xlabel(f"component 1 ({shares[0]:.0%})")
     axes.set_ylabel(f"component 2 ({shares[1]:.0%})")
-    return as_svg(figure, f"map-{title}", f"Embedding map coloured by {title.lower()}")
+    return as_svg(figure, name, f"Embedding map coloured by {title.lower()}")
 
 
 def _categories(axes: Axes, values: pd.Series, places: npt.NDArray[np.float64]) -> None:

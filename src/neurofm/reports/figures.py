@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from neurofm.data.targets import SITE_TASK
-from neurofm.evaluation.baselines import PRETRAINED, RANDOM, VOLUMES
+from neurofm.evaluation.baselines import PRETRAINED
 from neurofm.evaluation.folds import participant_weights
 from neurofm.evaluation.metrics import Outcome
 from neurofm.evaluation.record import TaskRecord
@@ -17,6 +18,9 @@ from neurofm.reports.drawing import ACCENT, CATEGORIES, FAINT, INK, MUTED, as_sv
 from neurofm.reports.words import metric_title, task_title, task_unit
 
 _MAX_CONFUSED = 12
+_Dashes = str | tuple[int, tuple[int, ...]]
+_DASHES: tuple[_Dashes, ...] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
+_LINE_OF_LEGEND = 0.17  # inches
 _ROC_GRID = np.linspace(0, 1, 201)
 
 
@@ -56,7 +60,7 @@ def task_figure(
 ) -> str:
     """Scatter, ROC curves or confusion, as the kind of task asks; empty where none fits.
 
-    ROC curves are of all given models, the others of the first of them.
+    ROC curves are of all models, the others of the first of the given ones.
     """
     of_task = predictions[predictions["task"] == task.task]
     ours = of_task[of_task["model"] == models[0]]
@@ -100,26 +104,71 @@ def _scatter(rows: pd.DataFrame, task: TaskRecord) -> str:
 
 
 def _roc(rows: pd.DataFrame, task: TaskRecord, models: Sequence[str]) -> str:
-    figure, axes = new_figure(3.6, 3.5)
+    count = rows["model"].nunique()
+    figure, axes = new_figure(3.6, 3.5 + _LINE_OF_LEGEND * count)
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
-    unlike = CATEGORIES[1:]  # the first is hard to tell from the accent
-    others = [(model, unlike[k % len(unlike)], "-") for k, model in enumerate(models[1:])]
-    for model, colour, dashes in (
-        (VOLUMES, MUTED, "--"),
-        (RANDOM, MUTED, "-"),
-        *others,
-        (models[0], ACCENT, "-"),
-    ):
+    for model, (colour, dashes) in _styles(rows, models).items():
         of_model = rows[rows["model"] == model]
-        if not of_model.empty:
-            curve = _mean_roc(outcomes(of_model), _people(of_model))
-            axes.plot(_ROC_GRID, curve, dashes, color=colour, linewidth=1.8, label=model)
+        curve = _mean_roc(outcomes(of_model), _people(of_model))
+        axes.plot(_ROC_GRID, curve, linestyle=dashes, color=colour, linewidth=1.8, label=model)
     axes.set_xlabel("1 \N{MINUS SIGN} specificity")
     axes.set_ylabel("sensitivity")
     axes.set_aspect("equal")
-    axes.legend(loc="lower right", fontsize=8, frameon=False, labelcolor=INK)
+    _legend_below(figure)
     what = f"{task_title(task.task)}: ROC curves, {task.classes[-1]} is positive"
     return as_svg(figure, f"roc-{task.task}", what)
+
+
+def calibration_figure(
+    curves: pd.DataFrame, task: TaskRecord, models: Sequence[str] = (PRETRAINED,)
+) -> str:
+    """Observed over predicted shares of the given models, with the interval of the first.
+
+    Args:
+        curves: of all tasks, see `evaluation.calibration.calibration_curve`.
+        task: which; empty where it has no curve.
+        models: the given ones, the first in the accent colour.
+    """
+    of_task = curves[curves["task"] == task.task] if len(curves) else curves
+    shown = of_task[of_task["model"].isin(models)] if len(of_task) else of_task
+    if shown.empty:
+        return ""
+    figure, axes = new_figure(3.6, 3.5 + _LINE_OF_LEGEND * shown["model"].nunique())
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
+    for model, (colour, dashes) in _styles(shown, models).items():
+        rows = shown[shown["model"] == model]
+        x, y = rows["predicted"].to_numpy(), rows["observed"].to_numpy()
+        if model == models[0]:
+            axes.fill_between(x, rows["low"], rows["high"], color=colour, alpha=0.15, linewidth=0)
+        axes.plot(
+            x, y, marker="o", linestyle=dashes, color=colour, linewidth=1.6, markersize=4,
+            label=model,
+        )  # fmt: skip
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_aspect("equal")
+    axes.set_xlabel("predicted probability")
+    axes.set_ylabel(f"observed share of {task.classes[-1]}")
+    _legend_below(figure)
+    what = f"{task_title(task.task)}: observed over predicted share of {task.classes[-1]}"
+    return as_svg(figure, f"calibration-{task.task}", what)
+
+
+def _styles(rows: pd.DataFrame, models: Sequence[str]) -> dict[str, tuple[str, _Dashes]]:
+    """Colour and dashes of every model there is; given ones in colour and drawn last."""
+    names = [str(name) for name in rows["model"].unique()]
+    others = [name for name in names if name not in models]
+    styles = {name: (MUTED, _DASHES[place % len(_DASHES)]) for place, name in enumerate(others)}
+    for place, name in reversed(list(enumerate(models))):
+        if name in names:
+            styles[name] = (ACCENT if not place else CATEGORIES[place % len(CATEGORIES)], "-")
+    return styles
+
+
+def _legend_below(figure: Figure) -> None:
+    figure.legend(
+        loc="outside lower center", fontsize=7.5, frameon=False, labelcolor=INK, reverse=True
+    )
 
 
 def _mean_roc(repeats: list[Outcome], people: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from neurofm.errors import RunError
 from neurofm.evaluation.record import (
+    CALIBRATION,
     COMPARISONS,
     EMBEDDINGS,
     PREDICTIONS,
@@ -25,9 +26,9 @@ from neurofm.evaluation.record import (
 from neurofm.files import write_text
 from neurofm.models.comparable import require_comparable
 from neurofm.reports.embedding_map import Panel, embedding_map
-from neurofm.reports.figures import intervals_figure, loss_figure, task_figure
+from neurofm.reports.figures import calibration_figure, intervals_figure, loss_figure, task_figure
 from neurofm.reports.recipe_text import recipe_to_show
-from neurofm.reports.subgroup_tables import subgroup_tables
+from neurofm.reports.subgroup_tables import left_out_sites_table, subgroup_tables
 from neurofm.reports.tables import TaskTable, as_csv, as_markdown, task_tables
 from neurofm.reports.templates import page_template
 from neurofm.reports.training_log import LossCurve, read_loss_curve
@@ -55,7 +56,9 @@ class Section:
     table: TaskTable
     intervals: str
     figure: str
+    calibration: str
     subgroups: TaskTable | None
+    left_out: TaskTable | None
 
 
 def read_evaluation(folder: Path) -> Saved:
@@ -91,13 +94,16 @@ def write_report(evaluation: Path, run: Path | None, page: Path) -> Path:
     saved = read_evaluation(evaluation)
     predictions = _read_table(evaluation / PREDICTIONS)
     subgroups = _read_if_there(evaluation / SUBGROUPS)
+    curves = _read_if_there(evaluation / CALIBRATION)
     tables, models = tables_of(saved), saved.record.models
     sections = [
         Section(
             table,
             intervals_figure(saved.results, table.task, models),
             task_figure(predictions, table.task, models),
-            subgroup_tables(subgroups, table.task, "Subgroups"),
+            calibration_figure(curves, table.task, models),
+            subgroup_tables(subgroups, table.task),
+            left_out_sites_table(subgroups, table.task),
         )
         for table in tables
     ]
@@ -139,7 +145,8 @@ def _map(evaluation: Path, record: EvaluationRecord) -> tuple[Panel, ...]:
     usable = table[table["embedding"].notna()].reset_index(drop=True)
     require_comparable(usable, record.contract_fingerprint, evaluation / EMBEDDINGS)
     embeddings = np.stack(usable["embedding"].to_list()).astype(np.float64)
-    return embedding_map(usable.drop(columns="embedding"), embeddings)
+    targets = [task.task for task in record.tasks]
+    return embedding_map(usable.drop(columns="embedding"), embeddings, targets)
 
 
 def _read_if_there(path: Path) -> pd.DataFrame:

@@ -9,14 +9,17 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from neurofm.config.study import TaskOfStudy
 from neurofm.evaluation.record import TaskRecord
 from neurofm.files import write_bytes, write_text
+from neurofm.models.embeddings import read_embeddings
 from neurofm.reports.drawing import as_svg
-from neurofm.reports.figures import intervals_figure, task_figure
+from neurofm.reports.embedding_map import Panel, embedding_map
+from neurofm.reports.figures import calibration_figure, intervals_figure, task_figure
 from neurofm.reports.study_figures import efficiency_figure
 from neurofm.reports.study_table import (
     SavedStudy,
@@ -27,8 +30,11 @@ from neurofm.reports.study_table import (
     read_saved_study,
     table_of,
 )
+from neurofm.reports.subgroup_tables import subgroup_tables
+from neurofm.reports.tables import TaskTable, task_tables
 from neurofm.reports.templates import page_template
 from neurofm.reports.words import gain, interval, p_value
+from neurofm.study.record import embeddings_file
 
 STUDY_PAGE = "report.html"
 _FIGURES = "figures"
@@ -55,7 +61,18 @@ class TaskSection:
     efficiency: str
     intervals: str
     figure: str
+    calibration: str
     versus: tuple[Versus, ...]
+    metrics: TaskTable
+    subgroups: TaskTable | None
+
+
+@dataclass(frozen=True)
+class EncoderMap:
+    """What an encoder's features look like on two axes."""
+
+    encoder: str
+    panels: tuple[Panel, ...]
 
 
 def write_study_page(folder: Path, page: Path | None = None) -> Path:
@@ -80,7 +97,7 @@ def write_study_page(folder: Path, page: Path | None = None) -> Path:
         _section(saved, task, record, figures[task.name])
         for task, record in zip(saved.record.study.tasks, saved.record.tasks, strict=True)
     ]
-    write_text(page, _render(saved, table, sections))
+    write_text(page, _render(saved, table, sections, _maps(folder, saved)))
     for ending, text in (
         ("md", as_markdown(table)), ("csv", as_csv(table)), ("tex", as_latex(table)),
     ):  # fmt: skip
@@ -104,7 +121,10 @@ def _section(
         ),
         intervals=intervals_figure(whole, record, models),
         figure=task_figure(predictions, record, models),
+        calibration=calibration_figure(saved.calibration, record, models),
         versus=_versus(saved.comparisons, task.name),
+        metrics=task_tables(whole, saved.comparisons.iloc[:0], [record])[0],
+        subgroups=subgroup_tables(saved.subgroups, record),
     )
 
 
@@ -134,13 +154,31 @@ def _versus(comparisons: pd.DataFrame, task: str) -> tuple[Versus, ...]:
     )
 
 
-def _render(saved: SavedStudy, table: StudyTable, sections: list[TaskSection]) -> str:
+def _maps(folder: Path, saved: SavedStudy) -> list[EncoderMap]:
+    targets = [task.target for task in saved.record.study.tasks]
+    maps = []
+    for encoder in saved.record.encoders:
+        path = folder / embeddings_file(encoder.model)
+        if path.is_file():
+            labels, embeddings = read_embeddings(path, saved.record.contract_fingerprint)
+            shown = labels.reset_index(drop=True)
+            panels = embedding_map(
+                shown, embeddings.astype(np.float64), targets, f"map-{encoder.model}"
+            )
+            maps.append(EncoderMap(encoder.model, panels))
+    return maps
+
+
+def _render(
+    saved: SavedStudy, table: StudyTable, sections: list[TaskSection], maps: list[EncoderMap]
+) -> str:
     record = saved.record
     return page_template("study_page.html.j2").render(
         record=record,
         study=record.study,
         table=table,
         sections=sections,
+        maps=maps,
         hours=record.seconds_of_cells / 3600,
         participants=sum(record.participants_by_cohort.values()),
         scans=sum(record.scans_by_cohort.values()),

@@ -13,9 +13,11 @@ from neurofm.errors import RunError
 from neurofm.reports.words import interval, number
 from neurofm.study.published import Published, published
 from neurofm.study.record import (
+    CALIBRATION,
     COMPARISONS,
     PREDICTIONS,
     RESULTS,
+    SUBGROUPS,
     StudyRecord,
     read_study,
 )
@@ -32,12 +34,16 @@ class SavedStudy:
         results: `results.parquet`, for every share of the training part.
         comparisons: `comparisons.parquet`, with the whole training part.
         predictions: `predictions.parquet`.
+        calibration: `calibration.parquet`.
+        subgroups: `subgroups.parquet`.
     """
 
     record: StudyRecord
     results: pd.DataFrame
     comparisons: pd.DataFrame
     predictions: pd.DataFrame
+    calibration: pd.DataFrame
+    subgroups: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -120,10 +126,8 @@ def read_saved_study(folder: Path) -> SavedStudy:
         RunError: the folder is no finished study, or a table in it is damaged.
     """
     record = read_study(folder)
-    results, comparisons, predictions = (
-        _read(folder / name) for name in (RESULTS, COMPARISONS, PREDICTIONS)
-    )
-    return SavedStudy(record, results, comparisons, predictions)
+    names = (RESULTS, COMPARISONS, PREDICTIONS, CALIBRATION, SUBGROUPS)
+    return SavedStudy(record, *(_read(folder / name) for name in names))
 
 
 def headline(results: pd.DataFrame, task: str) -> pd.DataFrame:

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import pandas as pd
 
+from neurofm.evaluation.left_out_sites import GROUP
 from neurofm.evaluation.record import TaskRecord
 from neurofm.reports.tables import Cell, Row, TaskTable
 from neurofm.reports.words import interval, metric_title, number
 
-_GROUPS = {"sex": "Sex", "age": "Age", "site": "Site", "left-out site": "Site"}
+_GROUPS = {"sex": "Sex", "age": "Age", "site": "Site", GROUP: "Site"}
 
 
-def subgroup_tables(rows: pd.DataFrame, task: TaskRecord, title: str) -> TaskTable | None:
+def subgroup_tables(rows: pd.DataFrame, task: TaskRecord) -> TaskTable | None:
     """The subgroups of one task; None where there are none.
 
     Args:
         rows: of all tasks, see `evaluation.subgroups.subgroup_table`.
         task: which.
-        title: heading, followed by the metric.
     """
-    of_task = rows[rows["task"] == task.task] if len(rows) else rows
+    return _table(rows[rows["group"] != GROUP], task, "Subgroups") if len(rows) else None
+
+
+def left_out_sites_table(rows: pd.DataFrame, task: TaskRecord) -> TaskTable | None:
+    """Each site predicted by what was learnt at the others; None where there are too few.
+
+    Args:
+        rows: as for `subgroup_tables`.
+        task: which.
+    """
+    return _table(rows[rows["group"] == GROUP], task, "One site left out") if len(rows) else None
+
+
+def _table(rows: pd.DataFrame, task: TaskRecord, title: str) -> TaskTable | None:
+    of_task = rows[rows["task"] == task.task]
     if of_task.empty:
         return None
     models = tuple(dict.fromkeys(of_task["model"]))
@@ -34,7 +48,7 @@ def subgroup_tables(rows: pd.DataFrame, task: TaskRecord, title: str) -> TaskTab
     ]
     return TaskTable(
         task, f"{title}: {metric}", ("participants", *models), tuple(table_rows),
-        heading="Participants with",
+        heading="Part",
     )  # fmt: skip
 
 

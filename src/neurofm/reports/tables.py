@@ -175,7 +175,7 @@ def _best(rows: pd.DataFrame) -> str:
 
     Sensitivity and specificity are bought with each other, and a calibration line has no best.
     """
-    if rows["metric"].iloc[0] in _DETAILS:
+    if rows["metric"].iloc[0] in _DETAILS or rows["better"].iloc[0] not in ("lower", "higher"):
         return ""
     lower = rows["better"].iloc[0] == "lower"
     value = rows["value"].min() if lower else rows["value"].max()

@@ -39,6 +39,11 @@ class StudyRecord(BaseModel):
     software: dict[str, str]
 
 
+def embeddings_file(encoder: str) -> str:
+    """Name of the embeddings of one of the study's encoders."""
+    return f"embeddings-{encoder}.parquet"
+
+
 def write_study(folder: Path, record: StudyRecord) -> None:
     """Write `study.json`; a folder that has it is complete."""
     write_json(folder / STUDY, record.model_dump(mode="json"))

@@ -17,6 +17,7 @@ from neurofm.evaluation.results import Tables, tabulate
 from neurofm.evaluation.subgroups import confounding_warnings, scans_table, subgroup_table
 from neurofm.evaluation.testing import task_record
 from neurofm.files import atomic_path, only_writer, read_json, sweep_unfinished, write_json
+from neurofm.models.embeddings import write_embeddings
 from neurofm.preprocess.jobs import RunJobs
 from neurofm.preprocess.workers import run_tasks
 from neurofm.progress import Progress, SilentProgress
@@ -42,6 +43,7 @@ from neurofm.study.record import (
     SCANS,
     SUBGROUPS,
     StudyRecord,
+    embeddings_file,
     write_study,
 )
 from neurofm.versions import software_record
@@ -111,6 +113,13 @@ def run_study(  # noqa: PLR0917 - what, of what, with what, where to, how
             [*(_predictions(cell) for cell in cells if is_done(cell)), probe_rows(encoding)],
             ignore_index=True,
         )
+        for name, run in opened.encoders.items():
+            sha256 = run.card.weights_sha256
+            write_embeddings(
+                folder / embeddings_file(name), opened.frame,
+                encoding.features(sha256, run.encoder), sha256,
+                store.contract.fingerprint(),
+            )  # fmt: skip
         return _conclude(opened, cells, predictions, failures, folder), failures
 
 
