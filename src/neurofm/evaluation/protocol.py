@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from neurofm.config.recipe import Recipe
 from neurofm.data.targets import Target
 from neurofm.errors import RunError
-from neurofm.evaluation.contenders import read_images
+from neurofm.evaluation.contenders import Contenders, read_images
 from neurofm.evaluation.given import Given
 from neurofm.evaluation.left_out_sites import left_out_predictions, left_out_table
 from neurofm.evaluation.opening import Opened, open_evaluation
@@ -103,35 +103,51 @@ def _evaluate(opened: Opened, store: Store, folder: Path, progress: Progress) ->
     )  # fmt: skip
     # Small problems: several threads only wait for each other, for minutes on a busy machine.
     with threadpool_limits(1):
-        if opened.which == "test":
-            predictions, tasks = probe_test_parts(
-                frame, opened.tasks, read.of_task, progress,
-                config=recipe.evaluation, seed=recipe.seed,
-            )  # fmt: skip
-        else:
-            predictions, tasks = probe_tasks(
-                frame, read.of_all(), recipe.evaluation, recipe.seed, progress
-            )
-    tasks, uncounted = _counted(opened, store, predictions, tasks)
-    tables = tabulate(predictions, tasks, recipe.evaluation, recipe.seed, first.model)
-    _write_table(predictions, folder / PREDICTIONS)
-    _write_table(tables.results, folder / RESULTS)
-    _write_table(tables.comparisons, folder / COMPARISONS)
-    _write_table(tables.calibration, folder / CALIBRATION)
-    scans = scans_table(frame.iloc[_of_all(opened)])
-    models = list(dict.fromkeys(run.model for run in opened.runs))
-    subgroups = subgroup_table(
-        predictions, scans, tasks, recipe.evaluation, recipe.seed, models=models
-    )
-    left_out = left_out_predictions(frame, _usable(opened), read.linear_of, recipe.seed)
-    by_site = left_out_table(left_out, scans, tasks, recipe.evaluation, recipe.seed)
-    _write_table(scans, folder / SCANS)
-    _write_table(left_out, folder / LEFT_OUT)
-    _write_table(pd.concat([subgroups, by_site], ignore_index=True), folder / SUBGROUPS)
-    warnings = uncounted + confounding_warnings(predictions, scans, tasks) + tables.warnings
+        predictions, tasks = _predict(opened, read, progress)
+        left_out = left_out_predictions(frame, _usable(opened), read.linear_of, recipe.seed)
+        tasks, uncounted = _counted(opened, store, predictions, tasks)
+        warnings = uncounted + _write_tables(opened, predictions, left_out, tasks, folder)
     record = _record(opened, store, tasks, warnings, read.features[0].shape[1])
     write_record(folder, record)
     return record
+
+
+def _predict(
+    opened: Opened, read: Contenders, progress: Progress
+) -> tuple[pd.DataFrame, tuple[TaskRecord, ...]]:
+    config, seed = opened.recipe.evaluation, opened.recipe.seed
+    if opened.which != "test":
+        return probe_tasks(opened.frame, read.of_all(), config, seed, progress)
+    return probe_test_parts(
+        opened.frame, opened.tasks, read.of_task, progress, config=config, seed=seed
+    )
+
+
+def _write_tables(
+    opened: Opened,
+    predictions: pd.DataFrame,
+    left_out: pd.DataFrame,
+    tasks: tuple[TaskRecord, ...],
+    folder: Path,
+) -> tuple[str, ...]:
+    """Everything that follows from predictions; returns what a reader has to be warned of."""
+    config, seed = opened.recipe.evaluation, opened.recipe.seed
+    models = list(dict.fromkeys(run.model for run in opened.runs))
+    tables = tabulate(predictions, tasks, config, seed, models[0])
+    scans = scans_table(opened.frame.iloc[_of_all(opened)])
+    subgroups = subgroup_table(predictions, scans, tasks, config, seed, models=models)
+    by_site = left_out_table(left_out, scans, tasks, config, seed)
+    for name, table in {
+        PREDICTIONS: predictions,
+        RESULTS: tables.results,
+        COMPARISONS: tables.comparisons,
+        CALIBRATION: tables.calibration,
+        SCANS: scans,
+        LEFT_OUT: left_out,
+        SUBGROUPS: pd.concat([subgroups, by_site], ignore_index=True),
+    }.items():
+        _write_table(table, folder / name)
+    return confounding_warnings(predictions, scans, tasks) + tables.warnings
 
 
 def _same_evaluation(folder: Path, opened: Opened) -> EvaluationRecord:

@@ -105,8 +105,9 @@ def compare(
 ) -> Comparison:
     """Interval and two-sided p value of a paired gain from its bootstrap resamples.
 
-    p is twice the smaller share of resamples on either side of 0, counting the sample itself, so
-    it is never 0.
+    p is twice the smaller share of resamples on either side of 0, counting the sample itself. Where
+    all lie on one side, so many resamples can say no more than that p is below a bound; the tail
+    of Student's t at the gain over the resamples' spread then says how far below.
 
     Args:
         gain: of the sample.
@@ -117,13 +118,15 @@ def compare(
     interval = percentile_interval(resampled_gains, confidence, people)
     if np.isnan(interval.low):
         return Comparison(gain, interval, np.nan)
-    below = (1 + (resampled_gains <= 0).sum()) / (1 + len(resampled_gains))
-    above = (1 + (resampled_gains >= 0).sum()) / (1 + len(resampled_gains))
-    p = float(min(1.0, 2 * min(below, above)))
+    beyond = min((resampled_gains <= 0).sum(), (resampled_gains >= 0).sum())
+    p = float(min(1.0, 2 * (1 + beyond) / (1 + len(resampled_gains))))
+    distance, spread = float(norm.isf(p / 2)), float(resampled_gains.std())
+    if not beyond and spread > 0:
+        distance = max(distance, abs(gain) / spread)
     if people is not None and people > 1:
-        distance = norm.isf(p / 2) / np.sqrt(people / (people - 1))
-        p = float(2 * students_t.sf(distance, people - 1))
-    return Comparison(gain, interval, p)
+        distance /= np.sqrt(people / (people - 1))
+        return Comparison(gain, interval, float(2 * students_t.sf(distance, people - 1)))
+    return Comparison(gain, interval, float(2 * norm.sf(distance)))
 
 
 def wilson_interval(share: float, people: int, confidence: float) -> Interval:
