@@ -110,7 +110,7 @@ def test_a_field_of_view_that_ends_in_the_brain_does_not_pass(
     affine = known_scan.affine.copy()
     affine[axis, 3] += affine[axis, axis] * (middle - 26)
     verdict, reasons = what_becomes_of(known_scan.array[seen], affine, quick_config, tmp_path)
-    assert verdict in {"look", "fail", "brain-size"}
+    assert verdict in {"look", "fail", "brain-size", "contrast"}
     assert reasons
 
 
