@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -57,6 +58,17 @@ def _predictions(folder: Path) -> pd.DataFrame:
 
 def _times(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.glob("cells/**/cell.json")}
+
+
+@contextmanager
+def everybody_held_out(place: SimpleNamespace) -> Iterator[None]:
+    """Divide the store otherwise than it was when its encoder was pre-trained."""
+    index = place.store.index
+    sides, index["split"] = index["split"].copy(), "held-out"
+    try:
+        yield
+    finally:
+        index["split"] = sides
 
 
 def test_every_cell_leaves_predictions_of_the_same_test_people(
@@ -170,14 +182,12 @@ def test_another_seed_adds_cells_and_keeps_the_others(
 def test_an_encoder_that_has_seen_test_people_is_refused_before_anything_is_trained(
     study_place: SimpleNamespace, carry_out: Callable[..., Any], tmp_path: Path
 ) -> None:
-    index = study_place.store.index
-    sides, index["split"] = index["split"].copy(), "held-out"
-    try:
-        with pytest.raises(LeakageError, match="seen in pre-training"):
-            carry_out(study_place.kit.study(), tmp_path / "out")
-        assert not (tmp_path / "out").exists()
-    finally:
-        index["split"] = sides
+    with (
+        everybody_held_out(study_place),
+        pytest.raises(LeakageError, match="seen in pre-training"),
+    ):
+        carry_out(study_place.kit.study(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_cell_that_fails_costs_only_itself(
@@ -217,13 +227,9 @@ def test_what_does_not_go_together_is_refused(
 def test_allowed_overlap_is_said(
     study_place: SimpleNamespace, carry_out: Callable[..., Any], tmp_path: Path
 ) -> None:
-    index = study_place.store.index
-    sides, index["split"] = index["split"].copy(), "held-out"
-    try:
-        study = study_place.kit.study(models=study_place.kit.values["models"][1:2])
+    study = study_place.kit.study(models=study_place.kit.values["models"][1:2])
+    with everybody_held_out(study_place):
         record, _ = carry_out(study, tmp_path / "out", allowed=Allowed(overlap=True))
-    finally:
-        index["split"] = sides
     assert any("seen in pre-training, as was allowed" in text for text in record.warnings)
 
 
