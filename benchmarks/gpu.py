@@ -254,6 +254,7 @@ def _keep(report: Report, arguments: argparse.Namespace, stage: Stage) -> None:
     elif arguments.results is None:
         return
     folder = arguments.results or Path(__file__).parent / "results"
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / f"gpu-{name}.txt").write_text("\n".join([*report.lines, ""]))
 
 

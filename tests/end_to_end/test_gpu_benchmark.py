@@ -28,7 +28,7 @@ def _run(*words: str) -> str:
 
 
 def test_a_rehearsal_on_a_cpu_measures_everything_and_finds_no_difference(tmp_path: Path) -> None:
-    output = _run("--cpu-rehearsal", "--quick", "--json", "--results", str(tmp_path))
+    output = _run("--cpu-rehearsal", "--quick", "--json", "--results", str(tmp_path / "new"))
     record = json.loads(output.splitlines()[-1])
     assert {check["verdict"] for check in record["checks"]} == {"equal"}
     assert all(row["s/participant"] > 0 for row in record["steps"].values())
@@ -42,7 +42,7 @@ def test_a_rehearsal_on_a_cpu_measures_everything_and_finds_no_difference(tmp_pa
     assert masked["masked share"] == 0.75
     assert masked["steps"].keys() == {"float32", "bf16", "bf16, checkpointed blocks"}
     assert all(row["s waiting"] >= 0 < row["s/participant"] for row in masked["steps"].values())
-    assert (tmp_path / "gpu-cpu-rehearsal.txt").read_text().strip() in output
+    assert (tmp_path / "new" / "gpu-cpu-rehearsal.txt").read_text().strip() in output
 
 
 def test_without_a_gpu_it_says_so_in_one_line() -> None:
