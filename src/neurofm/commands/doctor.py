@@ -21,8 +21,8 @@ def doctor(
     The exit status is 1 if a scan cannot be used. Free text of headers is never shown.
 
     Args:
-        scans: NIfTI files.
-        weights: also say whether the scans suit these weights, from pretrain or import-weights.
+        scans: NIfTI files. Without any, whether this installation reproduces a bundle is checked.
+        weights: also say whether the scans suit these weights; without scans, a bundle.
         recipe: the recipe whose `preprocess` section counts; by default that of the weights, or
             simclr-paper.
         volume: which volume of a 4-D file to look at, from 0.
@@ -33,7 +33,12 @@ def doctor(
     from neurofm.commands.diagnosis_text import print_diagnosis
     from neurofm.errors import ConfigError
     from neurofm.inference.doctor import examine, plan_for
+    from neurofm.inference.doctor_golden import examine_installation
 
+    if not scans and weights is not None:
+        installation = examine_installation(weights)
+        print_diagnosis(installation, out)
+        return 0 if installation.usable else 1
     if not scans:
         raise ConfigError("no scan was given", "name one or more NIfTI files", "doctor")
     plan = plan_for(weights, recipe, volume, assume_orientation)

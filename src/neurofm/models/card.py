@@ -11,6 +11,7 @@ from neurofm.config.encoders import EncoderConfig
 from neurofm.config.knobs import Section
 from neurofm.errors import WeightsError
 from neurofm.files import write_json
+from neurofm.models.checksums import verify_checksums
 from neurofm.models.head import HeadCard
 
 CARD_FILE = "card.json"
@@ -50,6 +51,8 @@ class Card(Section):
         source: where imported weights come from.
         citation: what to cite.
         terms: under which terms the weights may be used.
+        intended_use: what they are for.
+        limits: what they are not for, or are known to do badly.
     """
 
     format_version: int = CARD_FORMAT
@@ -73,6 +76,8 @@ class Card(Section):
     source: str = ""
     citation: str = ""
     terms: str = ""
+    intended_use: str = ""
+    limits: str = ""
 
 
 def write_card(folder: Path, card: Card) -> None:
@@ -81,11 +86,13 @@ def write_card(folder: Path, card: Card) -> None:
 
 
 def read_card(folder: Path) -> Card:
-    """Read `card.json`.
+    """Read `card.json`; in a bundle, once all of its checksums are right.
 
     Raises:
-        WeightsError: there is none, it is damaged, or a newer neurofm wrote it.
+        WeightsError: there is none, it is damaged, or a newer neurofm wrote it; or any other part
+            of a bundle is damaged.
     """
+    verify_checksums(folder)
     path = folder / CARD_FILE
     try:
         text = path.read_text(encoding="utf-8")

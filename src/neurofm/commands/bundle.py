@@ -1,0 +1,53 @@
+"""`neurofm bundle`: weights in a folder that can be given away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from neurofm.commands.console import out
+
+
+def bundle(
+    run: Path,
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    licence: str = "",
+    intended_use: str = "",
+    limits: str = "",
+    description: str = "",
+    citation: str = "",
+) -> int:
+    """Put weights in a folder to give away: with card, checksums and a golden scan's embedding.
+
+    A text that is not given stays as the run's card has it. Cards that tell a path, the name of a
+    scan or a participant are refused.
+
+    Parameters
+    ----------
+    run
+        A run, or a folder of neurofm import-weights.
+    output
+        A new folder; give it to --weights.
+    licence
+        Under which terms the weights may be used.
+    intended_use
+        What they are for.
+    limits
+        What they are not for, or are known to do badly.
+    description
+        What they are, in one sentence.
+    citation
+        What to cite.
+    """
+    from neurofm.inference.bundle import Said, make_bundle
+
+    said = Said(
+        description=description, citation=citation, terms=licence,
+        intended_use=intended_use, limits=limits,
+    )  # fmt: skip
+    digest = make_bundle(run, output, said)
+    out.print(f"{output}: SHA-256 over all parts {digest}", markup=False, soft_wrap=True)
+    return 0
