@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from neurofm.config.encoders import ResNetConfig
 from neurofm.errors import WeightsError
-from neurofm.files import write_text
-from neurofm.models.card import Card, read_card
+from neurofm.files import sha256_of, write_text
+from neurofm.models.card import Card, read_card, write_card
 from neurofm.models.checksums import (
     CHECKSUMS_FILE,
     GOLDEN_FILE,
@@ -20,7 +21,8 @@ from neurofm.models.checksums import (
     verify_checksums,
     write_checksums,
 )
-from neurofm.models.weights import load_encoder, load_weights, save_weights
+from neurofm.models.encoder import build_encoder
+from neurofm.models.weights import WEIGHTS_FILE, load_encoder, load_weights, save_weights
 
 _FILES = (*PARTS, CHECKSUMS_FILE)
 
@@ -98,3 +100,38 @@ def test_the_list_cannot_be_a_tower_of_brackets(bundle: Path) -> None:
     (bundle / CHECKSUMS_FILE).write_text("[" * 100_000)
     with pytest.raises(WeightsError, match="is damaged"):
         load_weights(bundle)
+
+
+def _sealed_again(folder: Path, state: dict[str, torch.Tensor]) -> None:
+    """Put other tensors in a bundle and make all of its checksums right again."""
+    card = read_card(folder)
+    save_file(state, folder / WEIGHTS_FILE)
+    sha256 = sha256_of(folder / WEIGHTS_FILE)
+    write_card(folder, card.model_copy(update={"weights_sha256": sha256}))
+    write_checksums(folder)
+
+
+def test_a_sealed_bundle_of_another_architecture_is_refused(bundle: Path) -> None:
+    """Case 100."""
+    with pytest.raises(WeightsError, match=r"missing \(.*1 unexpected \(some\)"):
+        load_encoder(bundle)
+
+
+def test_a_sealed_bundle_with_nan_is_refused(bundle: Path) -> None:
+    """Case 101."""
+    _sealed_again(bundle, {"encoder.some": torch.full((3,), torch.nan)})
+    with pytest.raises(WeightsError, match="1 tensors hold NaN or Inf"):
+        load_weights(bundle)
+
+
+def test_a_sealed_bundle_in_half_precision_works(bundle: Path) -> None:
+    """Case 103."""
+    whole = build_encoder(ResNetConfig(widths=(4, 8, 8, 16)), seed=1).state_dict()
+    half = {
+        f"encoder.{name}": tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in whole.items()
+    }
+    _sealed_again(bundle, half)
+    weight = load_encoder(bundle).state_dict()["conv1.weight"]
+    assert weight.dtype == torch.float32
+    assert torch.allclose(weight, whole["conv1.weight"], atol=1e-3)
