@@ -21,7 +21,7 @@ from neurofm.evaluation.operating_point import choose_threshold
 from neurofm.evaluation.parts import PartedTask
 from neurofm.evaluation.probe import decide
 from neurofm.models.embeddings import embed_store
-from neurofm.models.head import HeadCard, predictions
+from neurofm.models.head import HeadCard, said_by
 from neurofm.models.weights import load_head
 from neurofm.progress import Progress
 from neurofm.store.reader import Store
@@ -170,9 +170,7 @@ def _usual(config: EvaluationConfig) -> Literal["linear", "paper"]:
 
 
 def _said(run: GivenRun, features: Features) -> Float[np.ndarray, "scans values"]:
-    head, linear = _head(run), load_head(run.folder)
-    with torch.inference_mode():
-        return np.asarray(predictions(linear(torch.from_numpy(features)), head).numpy())
+    return said_by(load_head(run.folder), _head(run), features)
 
 
 def _head(run: GivenRun) -> HeadCard:

@@ -74,24 +74,90 @@ def embed_sources(
         TableError: a source cannot be read.
         WeightsError: the weights cannot be loaded.
     """
-    if output.exists():
-        raise RunError("exists already", "remove it, or choose another -o", output)
-    require_writable(output)
+    require_new(output)
     card, encoder = read_card(weights), load_encoder(weights)
-    progress = progress or SilentProgress()
+    encoded = encode_sources(
+        sources, card, [encoder], work=work, workers=workers,
+        allow_other_contract=allow_other_contract, progress=progress or SilentProgress(),
+    )  # fmt: skip
+    (features,) = encoded.features
+    write_embeddings(output, encoded.table, features, card.weights_sha256, encoded.contract)
+    return Embedded(encoded.usable, encoded.failures, encoded.notes)
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Scans and what one or more encoders made of them.
+
+    Attributes:
+        table: a row for each scan, with the `reason` why it is unusable.
+        features: of each encoder, rows as in the table; NaN for unusable scans.
+        contract: fingerprint of the preprocessing.
+        failures: the unusable scans.
+        notes: what a reader must know, in plain words.
+    """
+
+    table: pd.DataFrame
+    features: tuple[Float[np.ndarray, "scans features"], ...]
+    contract: str
+    failures: tuple[Failure, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def usable(self) -> int:
+        """How many scans have features."""
+        return int(self.table["reason"].isna().sum())
+
+
+def encode_sources(
+    sources: Sequence[Path],
+    card: Card,
+    encoders: Sequence[nn.Module],
+    *,
+    work: Path | None,
+    workers: int,
+    allow_other_contract: bool,
+    progress: Progress,
+) -> Encoded:
+    """Prepare the scans of the sources once, as a card wants them, and encode them.
+
+    Args:
+        sources: scan files, folders, tables or indexes of raw scans; or one packed store.
+        card: what it says of preprocessing and spacing holds for all encoders.
+        encoders: frozen.
+        work: where the preprocessed scans are kept and found again; None keeps none.
+        workers: processes that preprocess scans side by side.
+        allow_other_contract: go on where the preprocessing is not the card's, with a note.
+        progress: shown the course of the work.
+
+    Raises:
+        ContractError: scans cannot be, or were not, preprocessed as the card says.
+        TableError: a source cannot be read.
+    """
     if is_store(sources):
         store = open_store(sources[0])
         notes = require_fitting(store.contract, store.spacing_mm, card, allow_other_contract)
-        table, features = embed_packed(store, encoder, progress)
-        write_embeddings(output, table, features, card.weights_sha256, store.contract.fingerprint())
-        return Embedded(len(table), (), notes)
+        packed = [embed_packed(store, encoder, progress) for encoder in encoders]
+        features = tuple(features for _, features in packed)
+        return Encoded(packed[0][0], features, store.contract.fingerprint(), (), notes)
     config, notes = preprocessing_of(card, allow_other_contract)
     with work_folder(work) as folder:
         table, failures = prepare_sources(sources, folder, config, workers, progress)
-        features = _embed_prepared(table, folder, card, encoder, progress)
-    contract = contract_of(config).fingerprint()
-    write_embeddings(output, table, features, card.weights_sha256, contract)
-    return Embedded(int(table["reason"].isna().sum()), failures, notes)
+        features = tuple(
+            _embed_prepared(table, folder, card, encoder, progress) for encoder in encoders
+        )
+    return Encoded(table, features, contract_of(config).fingerprint(), failures, notes)
+
+
+def require_new(output: Path) -> None:
+    """Refuse, before any work, a table that exists or cannot be written.
+
+    Raises:
+        RunError: it does, or it cannot.
+    """
+    if output.exists():
+        raise RunError("exists already", "remove it, or choose another -o", output)
+    require_writable(output)
 
 
 def preprocessing_of(

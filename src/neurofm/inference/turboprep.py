@@ -9,9 +9,7 @@ import numpy as np
 import pandas as pd
 
 from neurofm.config.preparation import StoreConfig
-from neurofm.errors import RunError
-from neurofm.files import require_writable
-from neurofm.inference.embed import Embedded, embed_packed, require_fitting
+from neurofm.inference.embed import Embedded, embed_packed, require_fitting, require_new
 from neurofm.models.card import read_card
 from neurofm.models.embeddings import write_embeddings
 from neurofm.models.weights import load_encoder
@@ -52,9 +50,7 @@ def embed_turboprep(
         StoreError: none of its scans can be used.
         WeightsError: the weights cannot be loaded.
     """
-    if output.exists():
-        raise RunError("exists already", "remove it, or choose another -o", output)
-    require_writable(output)
+    require_new(output)
     card, encoder = read_card(weights), load_encoder(weights)
     contract, progress = turboprep_contract(listed.transform), progress or SilentProgress()
     notes = require_fitting(contract, card.spacing_mm, card, allow_other_contract)

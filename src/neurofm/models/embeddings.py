@@ -82,14 +82,16 @@ def write_embeddings(
         row if good else None
         for row, good in zip(embeddings.astype(np.float32), usable, strict=True)
     ]
-    table = frame.drop(columns=[name for name in _NOT_LABELS if name in frame]).assign(
-        model=model,
-        contract=contract,
-    )
+    table = without_places(frame).assign(model=model, contract=contract)
     arrow = pa.Table.from_pandas(table, preserve_index=False)
     arrow = arrow.append_column("embedding", pa.array(rows, pa.list_(pa.float32())))
     with atomic_path(path) as temporary:
         pq.write_table(arrow, temporary)
+
+
+def without_places(frame: pd.DataFrame) -> pd.DataFrame:
+    """Ids and labels of index rows, without where a scan lies and how it is stored."""
+    return frame.drop(columns=[name for name in _NOT_LABELS if name in frame])
 
 
 def read_embeddings(

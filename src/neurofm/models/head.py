@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -51,6 +52,14 @@ class HeadCard(Section):
 def build_head(features: int, outputs: int, seed: int = 0) -> nn.Linear:
     """A freshly initialised linear layer; equal seeds give equal weights."""
     return build_with_seed(lambda: nn.Linear(features, outputs), seed_of("head", seed))
+
+
+def said_by(
+    linear: nn.Linear, head: HeadCard, features: Float[np.ndarray, "scans features"]
+) -> Float[np.ndarray, "scans values"]:
+    """What a frozen head says of saved features: see `predictions`."""
+    with torch.inference_mode():
+        return np.asarray(predictions(linear(torch.from_numpy(features)), head).numpy())
 
 
 def predictions(

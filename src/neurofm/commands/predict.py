@@ -1,0 +1,49 @@
+"""`neurofm predict`: scans in, what a trained head says of them out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from neurofm.commands.console import BarProgress, out, show_problems
+
+
+def predict(
+    source: Annotated[list[Path], Parameter(negative="")],
+    /,
+    *,
+    weights: Annotated[list[Path], Parameter(negative="")],
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    work: Path | None = None,
+    workers: int = os.cpu_count() or 1,
+    allow_other_preprocessing: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Predict the label that weights were trained on, for scans preprocessed as they need.
+
+    Parameters
+    ----------
+    source
+        Scan files, folders, tables or an index.parquet of raw scans; or one packed store.
+    weights
+        A run of neurofm train, or a bundle of one. Several, each with its own --weights, are
+        averaged, and the table has their spread.
+    output
+        The table of predictions, a .parquet or .csv file.
+    work
+        Keep the preprocessed scans here; the same command then continues.
+    workers
+        Processes that preprocess scans side by side.
+    allow_other_preprocessing
+        Go on where neurofm's steps are not the weights' own, as with imported weights.
+    """
+    from neurofm.inference.predict import predict_sources
+
+    done = predict_sources(
+        source, weights, output, work=work, workers=workers,
+        allow_other_contract=allow_other_preprocessing, progress=BarProgress(),
+    )  # fmt: skip
+    out.print(f"{output}: {done.scans} scans predicted", markup=False, soft_wrap=True)
+    return show_problems(done.notes, done.failures)

@@ -1,0 +1,132 @@
+"""From scans to what trained heads say of them: a number or a class for each scan, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from neurofm.errors import RunError, WeightsError
+from neurofm.files import atomic_path
+from neurofm.inference.embed import Embedded, encode_sources, require_new
+from neurofm.models.card import Card, read_card
+from neurofm.models.embeddings import without_places
+from neurofm.models.head import HeadCard, said_by
+from neurofm.models.weights import load_encoder, load_head
+from neurofm.progress import Progress, SilentProgress
+
+_FORMS = (".parquet", ".csv")
+
+
+def predict_sources(
+    sources: Sequence[Path],
+    weights: Sequence[Path],
+    output: Path,
+    *,
+    work: Path | None = None,
+    workers: int = 1,
+    allow_other_contract: bool = False,
+    progress: Progress | None = None,
+) -> Embedded:
+    """Write what one or more sets of weights with a head predict of every scan of the sources.
+
+    Several are the members of an ensemble, such as equal runs of several seeds: their mean is the
+    prediction, their standard deviation the spread. A scan that cannot be used keeps its row, with
+    an empty prediction and the reason.
+
+    Args:
+        sources: scan files, folders, tables or indexes of raw scans; or one packed store.
+        weights: folders of weights with heads for one target.
+        output: the table, .parquet or .csv.
+        work: where the preprocessed scans are kept and found again; None keeps none.
+        workers: processes that preprocess scans side by side.
+        allow_other_contract: go on where the preprocessing is not the model's, with a note.
+        progress: shown the course of the work.
+
+    Raises:
+        RunError: `output` exists, cannot be written, or has another ending.
+        ContractError: scans cannot be, or were not, preprocessed as the weights need.
+        TableError: a source cannot be read.
+        WeightsError: weights cannot be loaded, have no head, or do not belong together.
+    """
+    if output.suffix not in _FORMS:
+        raise RunError("has an ending that is no table's", f"use {' or '.join(_FORMS)}", output)
+    require_new(output)
+    cards = [read_card(folder) for folder in weights]
+    heads = [load_head(folder) for folder in weights]
+    encoders = [load_encoder(folder) for folder in weights]
+    head = _common_head(cards, weights)
+    encoded = encode_sources(
+        sources, cards[0], encoders, work=work, workers=workers,
+        allow_other_contract=allow_other_contract, progress=progress or SilentProgress(),
+    )  # fmt: skip
+    said = np.stack(
+        [
+            said_by(linear, _head_of(card), features)
+            for linear, card, features in zip(heads, cards, encoded.features, strict=True)
+        ]
+    )
+    own = _columns(said, head, encoded.table["reason"].isna().to_numpy())
+    table = without_places(encoded.table).assign(
+        model=" ".join(card.weights_sha256 for card in cards), contract=encoded.contract
+    )
+    own.index = table.index
+    _write(output, pd.concat([table.drop(columns=own.columns, errors="ignore"), own], axis=1))
+    return Embedded(encoded.usable, encoded.failures, encoded.notes)
+
+
+def _columns(
+    said: Float[np.ndarray, "members scans values"], head: HeadCard, usable: np.ndarray
+) -> pd.DataFrame:
+    """The prediction of each scan; probabilities of classes; the spread of several members."""
+    mean = said.mean(axis=0)
+    spread = said.std(axis=0, ddof=1) if len(said) > 1 else None
+    columns: dict[str, object] = {"target": [head.target] * len(mean)}
+    if head.kind == "regression":
+        columns["prediction"] = mean[:, 0]
+        if spread is not None:
+            columns["spread"] = spread[:, 0]
+        return pd.DataFrame(columns)
+    likeliest = np.where(usable, np.nan_to_num(mean).argmax(axis=1), -1)
+    columns["prediction"] = [head.classes[place] if place >= 0 else None for place in likeliest]
+    for place, name in enumerate(head.classes):
+        columns[f"probability_{name}"] = mean[:, place]
+        if spread is not None:
+            columns[f"spread_{name}"] = spread[:, place]
+    return pd.DataFrame(columns)
+
+
+def _common_head(cards: Sequence[Card], weights: Sequence[Path]) -> HeadCard:
+    """The head of all members, once they predict one thing from scans prepared in one way."""
+    first = cards[0]
+    for card, folder in zip(cards, weights, strict=True):
+        for what, ours, theirs in (
+            ("predict another target", _task(first), _task(card)),
+            ("need other preprocessing", first.contract_fingerprint, card.contract_fingerprint),
+            ("need another spacing", first.spacing_mm, card.spacing_mm),
+        ):
+            if ours != theirs:
+                mend = "give runs of one recipe, or predict with each by itself"
+                raise WeightsError(f"{what} than the first: {theirs}, not {ours}", mend, folder)
+    return _head_of(first)
+
+
+def _task(card: Card) -> tuple[str, str, tuple[str, ...]]:
+    head = _head_of(card)
+    return head.target, head.kind, head.classes
+
+
+def _head_of(card: Card) -> HeadCard:
+    assert card.head is not None  # load_head refuses weights without one
+    return card.head
+
+
+def _write(path: Path, table: pd.DataFrame) -> None:
+    with atomic_path(path) as temporary:
+        if path.suffix == ".csv":
+            table.to_csv(temporary, index=False)
+        else:
+            table.to_parquet(temporary, index=False)
