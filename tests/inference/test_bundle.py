@@ -110,10 +110,12 @@ def test_a_golden_scan_of_another_version_is_refused(bundle: Path, tmp_path: Pat
     for part in bundle.iterdir():
         (tmp_path / part.name).write_bytes(part.read_bytes())
     golden = json.loads((tmp_path / "golden.json").read_text())
-    (tmp_path / "golden.json").write_text(json.dumps(golden | {"new": 1}))
-    write_checksums(tmp_path)
-    with pytest.raises(WeightsError, match="'new'"):
-        examine_installation(tmp_path)
+    changes = ({"new": 1}, "'new'"), ({"steps": golden["steps"][1:]}, "other steps")
+    for change, message in changes:
+        (tmp_path / "golden.json").write_text(json.dumps(golden | change))
+        write_checksums(tmp_path)
+        with pytest.raises(WeightsError, match=message):
+            examine_installation(tmp_path)
 
 
 def test_what_is_there_is_not_overwritten(bundle: Path) -> None:

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from neurofm.errors import NeurofmError
 from neurofm.inference.diagnosis import Diagnosis, Finding, Section
-from neurofm.inference.golden import TOLERANCE, Golden, GoldenStep, make_golden, read_golden
+from neurofm.inference.golden import (
+    RECORDED_TO,
+    TOLERANCE,
+    Golden,
+    GoldenStep,
+    make_golden,
+    read_golden,
+)
 from neurofm.models.card import read_card
 from neurofm.models.weights import load_encoder
 
@@ -53,7 +60,7 @@ def _words(wanted: GoldenStep, given: GoldenStep) -> str:
     if wanted.sha256 == given.sha256:
         return "the same to the last bit"
     if deviation <= TOLERANCE:
-        return f"the same to {deviation:.0e}"
+        return f"the same to {max(deviation, RECORDED_TO):.0e}"
     if wanted.shape != given.shape:
         return f"another shape: {given.shape}, not {wanted.shape}"
     return f"differs by {deviation:.1e}"

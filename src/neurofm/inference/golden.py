@@ -27,8 +27,12 @@ from neurofm.volumes.nifti import write_volume
 GOLDEN_PHANTOM = PhantomConfig(participants=1, spacing_mm=2.0)
 GOLDEN_SEED = 2026
 TOLERANCE = 1e-4
+STEPS = (
+    "raw phantom", "registration", "brain mask", "preprocessed volume", "model input", "embedding",
+)  # fmt: skip
 _BLOCKS = 6  # along each axis of a volume
 _DIGITS = 8  # more than float32 has
+RECORDED_TO = 10.0**-_DIGITS
 
 
 class GoldenStep(Section):
@@ -47,8 +51,7 @@ class GoldenStep(Section):
     values: tuple[float, ...]
 
     def deviation(self, found: GoldenStep) -> float:
-        """The largest difference of the values, in units of the largest of them; inf where the
-        arrays have other shapes."""
+        """The largest difference of the values over the largest value; inf for other shapes."""
         if self.sha256 == found.sha256:
             return 0.0
         if self.shape != found.shape:
@@ -102,15 +105,15 @@ def make_golden(
     volume = zscore_in_mask(images, masks)
     with torch.inference_mode():
         embedding = encoder(volume)[0].float()
-    arrays: dict[str, npt.NDArray[np.generic]] = {
-        "raw phantom": raw.array,
-        "registration": prepared.transform,
-        "brain mask": np.asarray(prepared.brain_mask.array, np.uint8),
-        "preprocessed volume": prepared.image.array,
-        "model input": volume[0, 0].numpy(),
-        "embedding": embedding.numpy(),
-    }
-    steps = tuple(_step(name, array) for name, array in arrays.items())
+    arrays: tuple[npt.NDArray[np.generic], ...] = (
+        raw.array,
+        prepared.transform,
+        np.asarray(prepared.brain_mask.array, np.uint8),
+        prepared.image.array,
+        volume[0, 0].numpy(),
+        embedding.numpy(),
+    )
+    steps = tuple(_step(name, array) for name, array in zip(STEPS, arrays, strict=True))
     return Golden(
         phantom=phantom,
         seed=seed,
@@ -139,11 +142,14 @@ def read_golden(folder: Path) -> Golden:
             folder,
         )
     try:
-        return Golden.model_validate_json(path.read_text(encoding="utf-8"), strict=True)
+        golden = Golden.model_validate_json(path.read_text(encoding="utf-8"), strict=True)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in fault["loc"])
         raise WeightsError(f"'{key}': {fault['msg']}", "make the bundle again", path) from None
+    if tuple(step.name for step in golden.steps) != STEPS:
+        raise WeightsError("records other steps than this neurofm", "make the bundle again", path)
+    return golden
 
 
 def _step(name: str, array: npt.NDArray[np.generic]) -> GoldenStep:
