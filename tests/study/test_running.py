@@ -26,6 +26,7 @@ from neurofm.study.cells import cell_folder, cell_recipe, trained_places
 from neurofm.study.opened import Allowed
 from neurofm.study.record import STUDY, StudyRecord
 from neurofm.study.running import Machinery, run_study
+from neurofm.study.tabulating import rebuild_study
 
 _TRAINED = ("from scratch", "fine-tuned")
 _HERE = Machinery(workers=0, device="cpu")
@@ -140,6 +141,18 @@ def test_results_have_every_share_and_comparisons_the_whole(finished: Path) -> N
     assert set(compared["model"]) == {"fine-tuned"}
     assert {"from scratch", "probe", RANDOM} < set(compared["against"])
     assert (compared["p_holm"] >= compared["p"]).all()
+
+
+def test_all_tables_follow_from_the_predictions(finished: Path, tmp_path: Path) -> None:
+    names = ("results", "comparisons", "calibration", "subgroups")
+    files = [tmp_path / f"{name}.parquet" for name in names]
+    for name in ("predictions.parquet", "scans.parquet", STUDY):
+        shutil.copy(finished / name, tmp_path)
+    assert rebuild_study(tmp_path) == tuple(file.name for file in files)
+    for file in files:
+        own, saved = pd.read_parquet(file), pd.read_parquet(finished / file.name)
+        pd.testing.assert_frame_equal(own, saved, check_exact=True)
+    assert rebuild_study(tmp_path) == ()
 
 
 def test_the_same_call_again_trains_nothing_and_says_the_same(

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from neurofm.errors import RunError
 from neurofm.evaluation.record import (
     CALIBRATION,
     COMPARISONS,
@@ -23,6 +22,7 @@ from neurofm.evaluation.record import (
     EvaluationRecord,
     read_record,
 )
+from neurofm.evaluation.saved_tables import read_table
 from neurofm.files import write_text
 from neurofm.models.comparable import require_comparable
 from neurofm.reports.embedding_map import Panel, embedding_map
@@ -68,7 +68,7 @@ def read_evaluation(folder: Path) -> Saved:
         RunError: the folder is no finished evaluation, or a table in it is damaged.
     """
     record = read_record(folder)
-    return Saved(record, _read_table(folder / RESULTS), _read_table(folder / COMPARISONS))
+    return Saved(record, read_table(folder / RESULTS), read_table(folder / COMPARISONS))
 
 
 def tables_of(saved: Saved) -> tuple[TaskTable, ...]:
@@ -92,7 +92,7 @@ def write_report(evaluation: Path, run: Path | None, page: Path) -> Path:
         ContractError: its embeddings are of another preprocessing than the evaluation.
     """
     saved = read_evaluation(evaluation)
-    predictions = _read_table(evaluation / PREDICTIONS)
+    predictions = read_table(evaluation / PREDICTIONS)
     subgroups = _read_if_there(evaluation / SUBGROUPS)
     curves = _read_if_there(evaluation / CALIBRATION)
     tables, models = tables_of(saved), saved.record.models
@@ -141,7 +141,7 @@ def _without_results(record: EvaluationRecord, sections: list[Section]) -> list[
 
 
 def _map(evaluation: Path, record: EvaluationRecord) -> tuple[Panel, ...]:
-    table = _read_table(evaluation / EMBEDDINGS)
+    table = read_table(evaluation / EMBEDDINGS)
     usable = table[table["embedding"].notna()].reset_index(drop=True)
     require_comparable(usable, record.contract_fingerprint, evaluation / EMBEDDINGS)
     embeddings = np.stack(usable["embedding"].to_list()).astype(np.float64)
@@ -151,13 +151,4 @@ def _map(evaluation: Path, record: EvaluationRecord) -> tuple[Panel, ...]:
 
 def _read_if_there(path: Path) -> pd.DataFrame:
     """A table that evaluations of earlier versions lack; without columns then."""
-    return _read_table(path) if path.is_file() else pd.DataFrame()
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"cannot be read ({error})", "evaluate again into a new folder", path
-        ) from None
+    return read_table(path) if path.is_file() else pd.DataFrame()
