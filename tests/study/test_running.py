@@ -143,6 +143,14 @@ def test_results_have_every_share_and_comparisons_the_whole(finished: Path) -> N
     assert (compared["p_holm"] >= compared["p"]).all()
 
 
+def test_validation_chooses_the_threshold_and_shows_the_bias_of_every_cell(finished: Path) -> None:
+    found = _predictions(finished)
+    trained = found[found["model"].isin(_TRAINED)]
+    assert trained.loc[trained["task"] == "age", "corrected"].notna().all()
+    assert trained.loc[trained["task"] == "sex", "corrected"].isna().all()
+    assert trained.loc[trained["task"] == "sex", "threshold"].notna().any()
+
+
 def test_all_tables_follow_from_the_predictions(finished: Path, tmp_path: Path) -> None:
     names = ("results", "comparisons", "calibration", "subgroups")
     files = [tmp_path / f"{name}.parquet" for name in names]

@@ -24,6 +24,7 @@ _DETAILS_TITLE = "Decisions and probabilities"
 _ARROWS = {
     "higher": "\N{NO-BREAK SPACE}↑",
     "lower": "\N{NO-BREAK SPACE}↓",
+    "none": "",
     "near 0": "\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}0",
     "near 1": "\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}1",
 }
