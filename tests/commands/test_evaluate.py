@@ -56,6 +56,12 @@ def test_evaluate_and_report_go_from_a_store_and_weights_to_a_page(
     printed = capsys.readouterr()
     assert status == 0
     assert "Age: MAE (years)" in printed.out
+    card = (tmp_path / "evaluation" / "MODEL_CARD.md").read_text()
+    assert "| pre-trained encoder | resnet18 | 16 | nothing: embeddings only |" in card
+    assert "- pre-trained encoder: unknown" in card
+    assert "- normalisation: none" in card
+    assert "fake_p00" not in card
+    assert str(tmp_path) not in card
     assert "pre-trained encoder" in printed.out
     assert "Warning: The weights do not say" in printed.err
     names = ("results", "comparisons", "calibration", "subgroups")

@@ -193,6 +193,11 @@ def test_the_page_stands_alone_and_names_nobody(folder: Path) -> None:
         for ending in ("svg", "png"):
             assert (folder / "figures" / f"data-efficiency-{name}.{ending}").stat().st_size > 1000
     assert (folder / "table2.md").is_file()
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "# Model card: tiny <study>" in card
+    assert "### Sex & more (40 test participants)" in card
+    assert "### Age. Subgroups: MAE" in card
+    assert "secret" not in card
     again = page
     assert write_study_page(folder).read_text(encoding="utf-8") == again
 

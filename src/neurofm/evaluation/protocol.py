@@ -35,6 +35,7 @@ from neurofm.evaluation.record import (
 from neurofm.evaluation.saved_tables import derive, write_tables
 from neurofm.evaluation.subgroups import scans_table
 from neurofm.evaluation.testing import probe_test_parts
+from neurofm.evaluation.weights_record import weights_record
 from neurofm.files import only_writer, sweep_unfinished
 from neurofm.models.embeddings import write_embeddings
 from neurofm.progress import Progress, SilentProgress
@@ -176,6 +177,7 @@ def _record(
         warnings=opened.warnings + warnings,
         software=software_record(),
         weights=_weights(opened),
+        preprocessing=store.contract.in_words(),
     )
 
 
@@ -209,14 +211,6 @@ def _of_all(opened: Opened) -> Int[np.ndarray, " judged"]:
 
 def _weights(opened: Opened) -> tuple[WeightsRecord, ...]:
     return tuple(
-        WeightsRecord(
-            model=run.model,
-            weights_sha256=run.card.weights_sha256,
-            recipe_fingerprint=run.card.recipe_fingerprint,
-            encoder=run.card.encoder.kind,
-            features=run.card.features,
-            target=run.target,
-            overlap=overlap,
-        )
+        weights_record(run, overlap)
         for run, overlap in zip(opened.runs, opened.overlap, strict=True)
     )

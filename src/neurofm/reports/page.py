@@ -25,6 +25,7 @@ from neurofm.evaluation.record import (
 from neurofm.evaluation.saved_tables import read_table
 from neurofm.files import write_text
 from neurofm.models.comparable import require_comparable
+from neurofm.reports.card_facts import write_evaluation_card
 from neurofm.reports.embedding_map import Panel, embedding_map
 from neurofm.reports.figures import calibration_figure, intervals_figure, loss_figure, task_figure
 from neurofm.reports.recipe_text import recipe_to_show
@@ -77,7 +78,7 @@ def tables_of(saved: Saved) -> tuple[TaskTable, ...]:
 
 
 def write_report(evaluation: Path, run: Path | None, page: Path) -> Path:
-    """Write the page and, beside it, `results.md` and `results.csv`.
+    """Write the page and, beside it, `results.md`, `results.csv` and `MODEL_CARD.md`.
 
     Args:
         evaluation: folder of a finished evaluation.
@@ -111,6 +112,7 @@ def write_report(evaluation: Path, run: Path | None, page: Path) -> Path:
     write_text(page, _render(saved.record, sections, _map(evaluation, saved.record), curve))
     write_text(page.parent / "results.md", as_markdown(tables))
     write_text(page.parent / "results.csv", as_csv(saved.results))
+    write_evaluation_card(evaluation, page.parent)
     return page
 
 

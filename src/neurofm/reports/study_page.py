@@ -17,6 +17,7 @@ from neurofm.config.study import TaskOfStudy
 from neurofm.evaluation.record import TaskRecord
 from neurofm.files import write_bytes, write_text
 from neurofm.models.embeddings import read_embeddings
+from neurofm.reports.card_facts import write_study_card
 from neurofm.reports.drawing import as_svg
 from neurofm.reports.embedding_map import Panel, embedding_map
 from neurofm.reports.figures import calibration_figure, intervals_figure, task_figure
@@ -76,7 +77,7 @@ class EncoderMap:
 
 
 def write_study_page(folder: Path, page: Path | None = None) -> Path:
-    """Write `report.html`, `table2.md`, `.csv` and `.tex`, and `figures/` as SVG and PNG.
+    """Write `report.html`, `MODEL_CARD.md`, `table2.md`, `.csv`, `.tex`, and `figures/`.
 
     Args:
         folder: of a finished study.
@@ -102,6 +103,7 @@ def write_study_page(folder: Path, page: Path | None = None) -> Path:
         ("md", as_markdown(table)), ("csv", as_csv(table)), ("tex", as_latex(table)),
     ):  # fmt: skip
         write_text(page.parent / f"table2.{ending}", text)
+    write_study_card(saved, page.parent)
     return page
 
 

@@ -98,11 +98,21 @@ def as_markdown(tables: Sequence[TaskTable]) -> str:
     parts = []
     for table in tables:
         parts.append(f"## {table.title}\n\n{table.participants}\n")
-        parts += _markdown_table(table)
+        parts += markdown_table(table)
         if table.details:
             parts.append(f"{table.details.title}\n")
-            parts += _markdown_table(table.details)
+            parts += markdown_table(table.details)
     return "\n".join(parts)
+
+
+def markdown_table(table: TaskTable) -> list[str]:
+    """The lines of one table as Markdown, an empty one last."""
+    lines = [f"| {table.heading.lower()} | " + " | ".join(table.columns) + " |"]
+    lines.append("| --- " * (1 + len(table.columns)) + "|")
+    for row in table.rows:
+        cells = " | ".join(_markdown_cell(cell) for cell in row.cells)
+        lines.append(f"| {row.model} | {cells} |")
+    return [*lines, ""]
 
 
 def as_csv(results: pd.DataFrame) -> str:
@@ -112,16 +122,18 @@ def as_csv(results: pd.DataFrame) -> str:
 
 def _table(of_task: pd.DataFrame, comparisons: pd.DataFrame, task: TaskRecord) -> TaskTable:
     is_detail = of_task["metric"].isin(_DETAILS)
-    plain = _columns_and_rows(of_task[~is_detail], task)
-    against = (_AGAINST_SITE if task.task == SITE_TASK else _AGAINST).format(_ours(comparisons))
-    rows = [
-        Row(row.model, (*row.cells, _comparison(comparisons, task.task, row.model, against)))
-        for row in plain[1]
-    ]
+    columns, rows = _columns_and_rows(of_task[~is_detail], task)
+    if not comparisons.empty:
+        against = (_AGAINST_SITE if task.task == SITE_TASK else _AGAINST).format(_ours(comparisons))
+        columns = (*columns, against)
+        rows = tuple(
+            Row(row.model, (*row.cells, _comparison(comparisons, task.task, row.model, against)))
+            for row in rows
+        )
     details = None
     if is_detail.any():
         details = TaskTable(task, _DETAILS_TITLE, *_columns_and_rows(of_task[is_detail], task))
-    return TaskTable(task, task_title(task.task), (*plain[0], against), tuple(rows), details)
+    return TaskTable(task, task_title(task.task), columns, rows, details)
 
 
 def _columns_and_rows(
@@ -165,7 +177,7 @@ def _cell(record: dict[str, object], label: str, best: dict[str, str]) -> Cell:
 
 def _ours(comparisons: pd.DataFrame) -> str:
     """The model that the others are compared with, as a heading begins."""
-    if comparisons.empty or comparisons["model"].iloc[0] == PRETRAINED:
+    if comparisons["model"].iloc[0] == PRETRAINED:
         return "Pre-trained"
     name = str(comparisons["model"].iloc[0])
     return name[:1].upper() + name[1:]
@@ -185,8 +197,6 @@ def _best(rows: pd.DataFrame) -> str:
 
 
 def _comparison(comparisons: pd.DataFrame, task: str, model: str, label: str) -> Cell:
-    if comparisons.empty:
-        return Cell(label, "")
     found = comparisons[(comparisons["task"] == task) & (comparisons["against"] == model)]
     if found.empty:
         return Cell(label, "")
@@ -198,15 +208,6 @@ def _comparison(comparisons: pd.DataFrame, task: str, model: str, label: str) ->
         interval=interval(_float(record["low"]), _float(record["high"]), metric, mean),
         note=p_value(_float(record["p_holm"])),
     )
-
-
-def _markdown_table(table: TaskTable) -> list[str]:
-    lines = [f"| {table.heading.lower()} | " + " | ".join(table.columns) + " |"]
-    lines.append("| --- " * (1 + len(table.columns)) + "|")
-    for row in table.rows:
-        cells = " | ".join(_markdown_cell(cell) for cell in row.cells)
-        lines.append(f"| {row.model} | {cells} |")
-    return [*lines, ""]
 
 
 def _markdown_cell(cell: Cell) -> str:

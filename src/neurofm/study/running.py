@@ -12,10 +12,11 @@ import pandas as pd
 from neurofm.cohorts.failures import Failure, write_failures
 from neurofm.config.study import StudyConfig
 from neurofm.errors import RunError
-from neurofm.evaluation.record import TaskRecord, WeightsRecord
+from neurofm.evaluation.record import TaskRecord
 from neurofm.evaluation.saved_tables import write_tables
 from neurofm.evaluation.subgroups import scans_table
 from neurofm.evaluation.testing import task_record
+from neurofm.evaluation.weights_record import weights_record
 from neurofm.files import only_writer, read_json, sweep_unfinished, write_json
 from neurofm.models.embeddings import write_embeddings
 from neurofm.preprocess.jobs import RunJobs
@@ -202,7 +203,9 @@ def _conclude(
     record = StudyRecord(
         study=opened.study,
         tasks=tasks,
-        encoders=tuple(_encoder_records(opened)),
+        encoders=tuple(
+            weights_record(run, opened.seen[name]) for name, run in opened.encoders.items()
+        ),
         contract_fingerprint=store.contract.fingerprint(),
         data_fingerprint=opened.data,
         spacing_mm=store.spacing_mm,
@@ -215,6 +218,7 @@ def _conclude(
         seconds_of_cells=round(sum(seconds), 1),
         warnings=opened.warnings + derived.warnings,
         software=software_record(),
+        preprocessing=store.contract.in_words(),
     )
     write_study(folder, record)
     return record
@@ -223,16 +227,3 @@ def _conclude(
 def _task_records(opened: OpenedStudy) -> Iterator[TaskRecord]:
     for task in opened.study.tasks:
         yield task_record(opened.whole(task)).model_copy(update={"task": task.name})
-
-
-def _encoder_records(opened: OpenedStudy) -> Iterator[WeightsRecord]:
-    for name, run in opened.encoders.items():
-        yield WeightsRecord(
-            model=name,
-            weights_sha256=run.card.weights_sha256,
-            recipe_fingerprint=run.card.recipe_fingerprint,
-            encoder=run.card.encoder.kind,
-            features=run.card.features,
-            target=None,
-            overlap=0,
-        )
