@@ -26,8 +26,8 @@ from neurofm.evaluation.saved_tables import read_table
 from neurofm.files import write_text
 from neurofm.models.comparable import require_comparable
 from neurofm.reports.card_facts import write_evaluation_card
-from neurofm.reports.embedding_map import Panel, embedding_map
 from neurofm.reports.figures import calibration_figure, intervals_figure, loss_figure, task_figure
+from neurofm.reports.maps import Maps, maps_of
 from neurofm.reports.recipe_text import recipe_to_show
 from neurofm.reports.subgroup_tables import left_out_sites_table, subgroup_tables
 from neurofm.reports.tables import TaskTable, as_csv, as_markdown, task_tables
@@ -109,7 +109,7 @@ def write_report(evaluation: Path, run: Path | None, page: Path) -> Path:
         for table in tables
     ]
     curve = read_loss_curve(run) if run else None
-    write_text(page, _render(saved.record, sections, _map(evaluation, saved.record), curve))
+    write_text(page, _render(saved.record, sections, _maps(evaluation, saved.record), curve))
     write_text(page.parent / "results.md", as_markdown(tables))
     write_text(page.parent / "results.csv", as_csv(saved.results))
     write_evaluation_card(evaluation, page.parent)
@@ -119,7 +119,7 @@ def write_report(evaluation: Path, run: Path | None, page: Path) -> Path:
 def _render(
     record: EvaluationRecord,
     sections: list[Section],
-    panels: tuple[Panel, ...],
+    maps: Maps,
     curve: LossCurve | None,
 ) -> str:
     return page_template("page.html.j2").render(
@@ -127,7 +127,7 @@ def _render(
         ours=record.models[0],
         is_trained=any(each.target for each in record.weights),
         sections=sections,
-        panels=panels,
+        maps=maps,
         skipped=_without_results(record, sections),
         curve=curve,
         loss=loss_figure(curve.epochs, curve.losses) if curve else "",
@@ -142,13 +142,13 @@ def _without_results(record: EvaluationRecord, sections: list[Section]) -> list[
     ]
 
 
-def _map(evaluation: Path, record: EvaluationRecord) -> tuple[Panel, ...]:
+def _maps(evaluation: Path, record: EvaluationRecord) -> Maps:
     table = read_table(evaluation / EMBEDDINGS)
     usable = table[table["embedding"].notna()].reset_index(drop=True)
     require_comparable(usable, record.contract_fingerprint, evaluation / EMBEDDINGS)
     embeddings = np.stack(usable["embedding"].to_list()).astype(np.float64)
     targets = [task.task for task in record.tasks]
-    return embedding_map(usable.drop(columns="embedding"), embeddings, targets)
+    return maps_of(usable.drop(columns="embedding"), embeddings, targets)
 
 
 def _read_if_there(path: Path) -> pd.DataFrame:

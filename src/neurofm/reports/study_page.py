@@ -19,8 +19,8 @@ from neurofm.files import write_bytes, write_text
 from neurofm.models.embeddings import read_embeddings
 from neurofm.reports.card_facts import write_study_card
 from neurofm.reports.drawing import as_svg
-from neurofm.reports.embedding_map import Panel, embedding_map
 from neurofm.reports.figures import calibration_figure, intervals_figure, task_figure
+from neurofm.reports.maps import Maps, maps_of
 from neurofm.reports.study_figures import efficiency_figure
 from neurofm.reports.study_table import (
     SavedStudy,
@@ -73,7 +73,7 @@ class EncoderMap:
     """What an encoder's features look like on two axes."""
 
     encoder: str
-    panels: tuple[Panel, ...]
+    maps: Maps
 
 
 def write_study_page(folder: Path, page: Path | None = None) -> Path:
@@ -164,10 +164,8 @@ def _maps(folder: Path, saved: SavedStudy) -> list[EncoderMap]:
         if path.is_file():
             labels, embeddings = read_embeddings(path, saved.record.contract_fingerprint)
             shown = labels.reset_index(drop=True)
-            panels = embedding_map(
-                shown, embeddings.astype(np.float64), targets, f"map-{encoder.model}"
-            )
-            maps.append(EncoderMap(encoder.model, panels))
+            features, name = embeddings.astype(np.float64), f"map-{encoder.model}"
+            maps.append(EncoderMap(encoder.model, maps_of(shown, features, targets, name)))
     return maps
 
 
