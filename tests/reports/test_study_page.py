@@ -188,6 +188,7 @@ def test_the_page_stands_alone_and_names_nobody(folder: Path) -> None:
     assert not re.search(r'(?:src|href)="(?!#|data:)', page)
     assert page.count("<svg") == 2 * 3 + 1
     assert page.count("By sex, age and site") == 2
+    assert page.count("Decisions and probabilities") == 1
     assert "Left out: 3 participants (3 scans) without a label." in page
     for name in ("sex", "age"):
         for ending in ("svg", "png"):

@@ -18,7 +18,7 @@ from neurofm.evaluation.metrics import Metric, Outcome, bias_slope, mean_absolut
 from neurofm.evaluation.record import TaskRecord
 from neurofm.evaluation.scoring import Sample, Score, score
 
-NO_ACCURACY = "no accuracy: it uses the true age"
+NO_ACCURACY = "no accuracy"
 _METRICS = (
     Metric("corrected MAE", "lower", mean_absolute_error),
     Metric("corrected bias slope", "lower", bias_slope),

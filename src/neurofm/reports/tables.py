@@ -15,12 +15,15 @@ from neurofm.reports.words import gain, interval, metric_title, number, p_value,
 _AGAINST = "{} is better by"
 # To tell sites apart is no merit: nothing is the best there.
 _AGAINST_SITE = "{} tells them better by"
-# Said of the probabilities and decisions of a model, in a table of their own.
+# In a table of their own: what is said of probabilities and decisions, and what is no merit.
 _DETAILS = (
     "sensitivity", "specificity", "calibration intercept", "calibration slope",
-    "calibration error",
+    "calibration error", "corrected MAE", "corrected bias slope",
 )  # fmt: skip
-_DETAILS_TITLE = "Decisions and probabilities"
+_DETAILS_TITLES = {
+    "binary": "Decisions and probabilities",
+    "regression": "With the age bias taken out: no accuracy, it uses the true age",
+}
 _ARROWS = {
     "higher": "\N{NO-BREAK SPACE}↑",
     "lower": "\N{NO-BREAK SPACE}↓",
@@ -63,7 +66,8 @@ class TaskTable:
         title: its heading.
         columns: heading of each cell, with an arrow to where better is.
         rows: one a model.
-        details: of the models' probabilities and decisions; None where there are none.
+        details: of the models' probabilities and decisions, or of corrected ages; None where there
+            are none.
         heading: of what a row is.
     """
 
@@ -132,7 +136,9 @@ def _table(of_task: pd.DataFrame, comparisons: pd.DataFrame, task: TaskRecord) -
         )
     details = None
     if is_detail.any():
-        details = TaskTable(task, _DETAILS_TITLE, *_columns_and_rows(of_task[is_detail], task))
+        details = TaskTable(
+            task, _DETAILS_TITLES[task.kind], *_columns_and_rows(of_task[is_detail], task)
+        )
     return TaskTable(task, task_title(task.task), columns, rows, details)
 
 
