@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from neurofm.commands.cell_options import CellOptions
@@ -55,9 +56,25 @@ def test_evaluate_and_report_go_from_a_store_and_weights_to_a_page(
     printed = capsys.readouterr()
     assert status == 0
     assert "Age: MAE (years)" in printed.out
+    card = (tmp_path / "evaluation" / "MODEL_CARD.md").read_text()
+    assert "| pre-trained encoder | resnet18 | 16 | nothing: embeddings only |" in card
+    assert "- pre-trained encoder: unknown" in card
+    assert "- normalisation: none" in card
+    assert "fake_p00" not in card
+    assert str(tmp_path) not in card
     assert "pre-trained encoder" in printed.out
     assert "Warning: The weights do not say" in printed.err
+    names = ("results", "comparisons", "calibration", "subgroups")
+    files = [tmp_path / "evaluation" / f"{name}.parquet" for name in names]
+    saved = [pd.read_parquet(file) for file in files]
+    for file in files:
+        file.unlink()
     assert report(tmp_path / "evaluation") == 0
+    assert "Computed again: results.parquet, comparisons.parquet" in capsys.readouterr().out
+    for file, table in zip(files, saved, strict=True):
+        pd.testing.assert_frame_equal(pd.read_parquet(file), table, check_exact=True)
+    assert report(tmp_path / "evaluation") == 0
+    assert "Computed again" not in capsys.readouterr().out
     page = (tmp_path / "evaluation" / "report.html").read_text()
     assert "unknown: the weights carry no list" in page
     assert "fake_p00" not in page

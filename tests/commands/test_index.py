@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neurofm.cohorts.index import read_index
+from neurofm.cohorts.index import COLUMNS, read_index, write_index
 
 
 def neurofm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -124,3 +124,40 @@ def test_a_split_is_drawn_once_and_never_written_over(table: Path) -> None:
     overwritten = neurofm("index", table, "-o", folder / "split.parquet", "--no-verify")
     assert overwritten.returncode == 2
     assert "already split" in overwritten.stderr
+
+
+def test_lines_without_participants_are_people_only_when_that_is_said(table: Path) -> None:
+    frame = pd.read_csv(table, dtype=str)[:10].drop(columns="participant_id")
+    frame.to_csv(table, index=False)
+    output = table.parent / "index.parquet"
+    refused = neurofm("index", table, "-o", output)
+    assert refused.returncode == 2
+    assert "has no column 'participant_id'" in refused.stderr
+    assert not output.exists()
+    said = neurofm("index", table, "-o", output, "--one-scan-per-participant")
+    assert said.returncode == 0
+    assert "10 scans were taken for as many participants, as was said" in said.stderr
+    assert list(read_index(output)["participant_id"]) == [str(number) for number in range(1, 11)]
+
+
+def test_a_misspelt_column_of_participants_is_still_refused(table: Path) -> None:
+    table.write_text(table.read_text().replace("participant_id", "particpant_id", 1))
+    done = neurofm("index", table, "-o", table.parent / "i.parquet", "--one-scan-per-participant")
+    assert done.returncode == 2
+    assert "did you mean 'particpant_id'" in done.stderr
+
+
+def test_the_paper_split_leaves_unlabelled_people_out_when_told(tmp_path: Path) -> None:
+    index, output = tmp_path / "index.parquet", tmp_path / "split.parquet"
+    people = [f"{number:02d}" for number in range(20)]
+    frame = pd.DataFrame(
+        {"cohort": "SOOP", "participant_id": people, "scan_id": people, "path": people,
+         "nihss": [None, *range(1, 20)]}
+    )  # fmt: skip
+    write_index(frame.reindex(columns=[*COLUMNS, "nihss"]), index)
+    asked = ("split", index, "--recipe", "simclr-paper", "-o", output, "split.preset=paper")
+    stopped = neurofm(*asked)
+    assert stopped.returncode == 2
+    assert "SOOP/00; label them, or say --drop-unlabelled" in stopped.stderr
+    assert neurofm(*asked, "--drop-unlabelled").returncode == 0
+    assert list(read_index(output)["split"] == "unused") == [True, *[False] * 19]

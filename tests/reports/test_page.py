@@ -113,7 +113,9 @@ class Tags(HTMLParser):
 def test_no_file_of_the_report_names_a_participant_a_scan_or_a_path(
     page: str, evaluation: Path
 ) -> None:
-    beside = [(evaluation / name).read_text() for name in ("results.md", "results.csv")]
+    beside = [
+        (evaluation / name).read_text() for name in ("results.md", "results.csv", "MODEL_CARD.md")
+    ]
     for text in (page, *beside):
         assert "SECRET" not in text
         assert "/home/" not in text

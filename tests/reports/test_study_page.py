@@ -188,11 +188,17 @@ def test_the_page_stands_alone_and_names_nobody(folder: Path) -> None:
     assert not re.search(r'(?:src|href)="(?!#|data:)', page)
     assert page.count("<svg") == 2 * 3 + 1
     assert page.count("By sex, age and site") == 2
+    assert page.count("Decisions and probabilities") == 1
     assert "Left out: 3 participants (3 scans) without a label." in page
     for name in ("sex", "age"):
         for ending in ("svg", "png"):
             assert (folder / "figures" / f"data-efficiency-{name}.{ending}").stat().st_size > 1000
     assert (folder / "table2.md").is_file()
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "# Model card: tiny <study>" in card
+    assert "### Sex & more (40 test participants)" in card
+    assert "### Age. Subgroups: MAE" in card
+    assert "secret" not in card
     again = page
     assert write_study_page(folder).read_text(encoding="utf-8") == again
 

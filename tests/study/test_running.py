@@ -26,6 +26,7 @@ from neurofm.study.cells import cell_folder, cell_recipe, trained_places
 from neurofm.study.opened import Allowed
 from neurofm.study.record import STUDY, StudyRecord
 from neurofm.study.running import Machinery, run_study
+from neurofm.study.tabulating import rebuild_study
 
 _TRAINED = ("from scratch", "fine-tuned")
 _HERE = Machinery(workers=0, device="cpu")
@@ -142,6 +143,26 @@ def test_results_have_every_share_and_comparisons_the_whole(finished: Path) -> N
     assert (compared["p_holm"] >= compared["p"]).all()
 
 
+def test_validation_chooses_the_threshold_and_shows_the_bias_of_every_cell(finished: Path) -> None:
+    found = _predictions(finished)
+    trained = found[found["model"].isin(_TRAINED)]
+    assert trained.loc[trained["task"] == "age", "corrected"].notna().all()
+    assert trained.loc[trained["task"] == "sex", "corrected"].isna().all()
+    assert trained.loc[trained["task"] == "sex", "threshold"].notna().any()
+
+
+def test_all_tables_follow_from_the_predictions(finished: Path, tmp_path: Path) -> None:
+    names = ("results", "comparisons", "calibration", "subgroups")
+    files = [tmp_path / f"{name}.parquet" for name in names]
+    for name in ("predictions.parquet", "scans.parquet", STUDY):
+        shutil.copy(finished / name, tmp_path)
+    assert rebuild_study(tmp_path) == tuple(file.name for file in files)
+    for file in files:
+        own, saved = pd.read_parquet(file), pd.read_parquet(finished / file.name)
+        pd.testing.assert_frame_equal(own, saved, check_exact=True)
+    assert rebuild_study(tmp_path) == ()
+
+
 def test_the_same_call_again_trains_nothing_and_says_the_same(
     finished: Path, study_place: SimpleNamespace, carry_out: Callable[..., Any]
 ) -> None:
@@ -230,7 +251,9 @@ def test_allowed_overlap_is_said(
     study = study_place.kit.study(models=study_place.kit.values["models"][1:2])
     with everybody_held_out(study_place):
         record, _ = carry_out(study, tmp_path / "out", allowed=Allowed(overlap=True))
-    assert any("seen in pre-training, as was allowed" in text for text in record.warnings)
+    assert sum("seen in pre-training, as was allowed" in text for text in record.warnings) == 1
+    assert record.encoders[0].overlap
+    assert [count.participants for count in record.encoders[0].trained_on] == [4]
 
 
 @pytest.mark.slow

@@ -148,7 +148,9 @@ def _labelled(cohort: _Cohort, labels: Sequence[str]) -> tuple[pd.DataFrame, lis
     keys = sorted(set(participant_keys(bare)))
     what = f"{len(keys)} participants without {' or '.join(labels)}: {named(keys)}"
     if not cohort.config.drop_unlabelled:
-        raise TableError(what, "label them, or say split.drop_unlabelled=true", "index")
+        raise TableError(
+            what, "label them, or say --drop-unlabelled (split.drop_unlabelled=true)", "index"
+        )
     return cohort.rows[has], [f"{what}; unused"]
 
 

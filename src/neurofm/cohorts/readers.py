@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -55,6 +56,7 @@ def index_sources(
     *,
     known: KnownCohort | None = None,
     root: Path | None = None,
+    one_scan_per_participant: bool = False,
     volume_index: int | None = None,
     assume_orientation: Orientation | None = None,
 ) -> Indexed:
@@ -68,6 +70,7 @@ def index_sources(
         progress: told of every verified file.
         known: the cohort whose folders all sources are, laid out as downloaded.
         root: where the paths of tables begin here, if the tables come from another machine.
+        one_scan_per_participant: in a table without participants each line is another person.
         volume_index: which volume of a series counts, from 0; None refuses series.
         assume_orientation: how voxels lie where a header does not say; None refuses such files.
 
@@ -80,7 +83,10 @@ def index_sources(
         raise TableError("no source was given", _SUPPORTED)
     if all(Path(source).suffix.lower() == ".parquet" for source in sources):
         return _joined([Path(source) for source in dict.fromkeys(sources)])
-    listings = _known_listings(sources, known) if known else _listings(sources, root)
+    read_table = partial(
+        list_table, root=root, one_scan_per_participant=one_scan_per_participant
+    )  # fmt: skip
+    listings = _known_listings(sources, known) if known else _listings(sources, read_table)
     scans, notes = _without_repeats([scan for listing in listings for scan in listing.scans])
     frame = storable(frame_of(scans))
     notes = [note for listing in listings for note in listing.notes] + notes + case_notes(frame)
@@ -103,9 +109,9 @@ def _known_listings(sources: Sequence[Path], known: KnownCohort) -> list[Listing
     return [list_known(Path(source), known) for source in dict.fromkeys(sources)]
 
 
-def _listings(sources: Sequence[Path], root: Path | None) -> list[Listing]:
+def _listings(sources: Sequence[Path], read_table: Callable[[Path], Listing]) -> list[Listing]:
     data_sets = _data_sets(dict.fromkeys(sources))
-    listings = [_listing(source, root) for source in data_sets]
+    listings = [_listing(source, read_table) for source in data_sets]
     _require_distinct_cohorts(data_sets, listings)
     return listings
 
@@ -125,7 +131,7 @@ def _data_sets(sources: Iterable[Path]) -> list[Path]:
     return list(found)
 
 
-def _listing(source: Path, root: Path | None) -> Listing:
+def _listing(source: Path, read_table: Callable[[Path], Listing]) -> Listing:
     if is_nifti_name(source):
         return Listing((list_file(source, absolute(source).parent.name),))
     if not source.exists():
@@ -133,7 +139,7 @@ def _listing(source: Path, root: Path | None) -> Listing:
     if source.is_dir():
         return _folder_listing(source, absolute(source).name)
     if source.suffix.lower() in TABLE_ENDINGS:
-        return list_table(source, root)
+        return read_table(source)
     if source.suffix.lower().startswith(".xls"):
         raise TableError("is a spreadsheet", "save it as CSV in UTF-8", source)
     if source.suffix.lower() == ".parquet":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from neurofm.cohorts.labels import AGE_NAMES, SEX_NAMES, Dialect, coded_sex_note, labels_of
@@ -11,32 +12,39 @@ from neurofm.cohorts.listing import ListedScan, Listing
 from neurofm.cohorts.text_table import TextTable, nearest, plain_name, read_text_table
 from neurofm.errors import TableError
 
-_KEYS = ("participant_id", "path", "session_id", "mask_path", "cohort")
+_PERSON = "participant_id"
+_KEYS = (_PERSON, "path", "session_id", "mask_path", "cohort")
 _OPTIONAL = ("session_id", "mask_path", "age_years", "sex", "diagnosis", "site", "split")
 _SYNONYMS = {"age_years": AGE_NAMES, "sex": SEX_NAMES}
 # Optional columns are guessed at only when the name is nearly right: others may be labels.
 _NEARLY_RIGHT = 0.8
 
 
-def list_table(path: Path, root: Path | None = None) -> Listing:
+def list_table(
+    path: Path, root: Path | None = None, one_scan_per_participant: bool = False
+) -> Listing:
     """The scans of a CSV or TSV; relative paths start at the table's folder.
 
     Args:
         path: of the table.
         root: where its paths begin on this machine: as many leading folders of each as lead to the
             most files are exchanged for it.
+        one_scan_per_participant: where no column says who it is, each line is another person.
 
     Raises:
         TableError: a missing or misspelt column, an empty id or path, a label that cannot be
             meant, contradicting lines, or a table of which no scan is on this machine.
     """
-    return list_rows(read_text_table(path), root)
+    table = read_text_table(path)
+    if not one_scan_per_participant or nearest(_PERSON, table.columns):
+        return list_rows(table, root)
+    return list_strangers(table, [str(number + 1) for number in range(len(table.rows))], root)
 
 
 def list_rows(table: TextTable, root: Path | None = None) -> Listing:
     """As `list_table`, of a table that was read already."""
     path = table.path
-    participant, scan_path = table.require(("participant_id",)), table.require(("path",))
+    participant, scan_path = table.require((_PERSON,)), table.require(("path",))
     _refuse_near_misses(table)
     session, mask, cohort = (table.find((name,)) for name in ("session_id", "mask_path", "cohort"))
     keys = tuple(name for name in (participant, scan_path, session, mask, cohort) if name)
@@ -65,6 +73,20 @@ def list_rows(table: TextTable, root: Path | None = None) -> Listing:
     )
     _require_some_here(scans, path)
     return Listing(scans, tuple(f"{path.stem}: {n}" for n in coded_sex_note(table, dialect)))
+
+
+def list_strangers(table: TextTable, names: Sequence[str], root: Path | None = None) -> Listing:
+    """As `list_rows`, of a table that does not say who was scanned: each line is another person.
+
+    Args:
+        table: without participants.
+        names: of the people, a line each.
+        root: see `list_table`.
+    """
+    rows = tuple((*row, name) for row, name in zip(table.rows, names, strict=True))
+    listing = list_rows(replace(table, columns=(*table.columns, _PERSON), rows=rows), root)
+    note = f"{len(rows)} scans were taken for as many participants, as was said"
+    return Listing(listing.scans, (*listing.notes, note))
 
 
 def _placing(folder: Path, root: Path | None, written: Sequence[str]) -> Callable[[str], Path]:

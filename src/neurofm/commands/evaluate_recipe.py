@@ -12,11 +12,12 @@ def evaluate_recipe(  # noqa: PLR0917 - the arguments of neurofm evaluate
     recipe: str, overrides: tuple[str, ...], store: Path, weights: Sequence[str], output: Path,
     allow_overlap: bool, allow_other_contract: bool,
 ) -> int:  # fmt: skip
-    """Evaluate weights as a recipe says, and print the results."""
+    """Evaluate weights as a recipe says, write their model card, and print the results."""
     from neurofm.commands.result_tables import print_results
     from neurofm.config.recipe import load_recipe
     from neurofm.evaluation.given import parse_given
     from neurofm.evaluation.protocol import evaluate
+    from neurofm.reports.card_facts import write_evaluation_card
     from neurofm.store.reader import open_store
 
     given = [parse_given(text) for text in weights]
@@ -25,5 +26,6 @@ def evaluate_recipe(  # noqa: PLR0917 - the arguments of neurofm evaluate
         allow_overlap=allow_overlap, allow_other_contract=allow_other_contract,
         progress=BarProgress(),
     )  # fmt: skip
+    write_evaluation_card(output)
     print_results(output)
     return 0

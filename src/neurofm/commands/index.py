@@ -13,6 +13,7 @@ def index(
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     cohort: str | None = None,
     root: Path | None = None,
+    one_scan_per_participant: Annotated[bool, Parameter(negative="")] = False,
     verify: bool = True,
     volume: int | None = None,
     assume_orientation: Literal["LAS", "RAS"] | None = None,
@@ -24,6 +25,7 @@ def index(
         output: the index to write (.parquet); failures.csv is written beside it.
         cohort: all sources are folders of this known cohort, as downloaded; see: neurofm cohorts.
         root: where the paths of tables from another machine begin here.
+        one_scan_per_participant: in tables without participant_id each line is another person.
         verify: read every file through; --no-verify only looks whether it is there.
         volume: which volume of a 4-D file counts, from 0; the recipe must say the same to
             preprocess: preprocess.volume_index=N.
@@ -41,14 +43,10 @@ def index(
     require_no_split(output)
     require_writable(output)
     indexed = index_sources(
-        sources,
-        verify,
-        BarProgress(),
-        known=find_known(cohort) if cohort else None,
-        root=root,
-        volume_index=volume,
+        sources, verify, BarProgress(), known=find_known(cohort) if cohort else None, root=root,
+        one_scan_per_participant=one_scan_per_participant, volume_index=volume,
         assume_orientation=assume_orientation,
-    )
+    )  # fmt: skip
     write_index(indexed.frame, output)
     write_failures(indexed.failures, output.parent / "failures.csv")
     status = show_problems(indexed.notes, indexed.failures)

@@ -18,6 +18,8 @@ def report(
 ) -> int:
     """Write one self-contained HTML page; of an evaluation or a study, also its tables.
 
+    Their numbers are computed again from the saved predictions.
+
     Parameters
     ----------
     folder
@@ -30,23 +32,28 @@ def report(
     """
     from neurofm.errors import RunError
     from neurofm.evaluation.record import RECORD
+    from neurofm.evaluation.saved_tables import rebuild_evaluation
     from neurofm.reports.page import write_report
     from neurofm.reports.run_page import write_run_page
     from neurofm.reports.study_page import write_study_page
     from neurofm.reports.training_log import has_log
     from neurofm.study.record import STUDY
+    from neurofm.study.tabulating import rebuild_study
 
+    again: tuple[str, ...] = ()
     if (folder / STUDY).is_file() and run is None:
-        page = write_study_page(folder, output)
+        again, page = rebuild_study(folder), write_study_page(folder, output)
     elif has_log(folder) and run is None:
         page = write_run_page(folder, output)
     elif not (folder / RECORD).is_file():
         raise RunError(
             "holds neither a finished evaluation nor a pre-training",
-            "give the folder of neurofm evaluate -o or neurofm pretrain -o",
-            folder,
-        )
+            "give the folder of neurofm evaluate -o or neurofm pretrain -o", folder,
+        )  # fmt: skip
     else:
+        again = rebuild_evaluation(folder)
         page = write_report(folder, run, output or folder / "report.html")
+    if again:
+        out.print(f"Computed again: {', '.join(again)}", markup=False, soft_wrap=True)
     out.print(f"Report: {page.resolve()}", markup=False, soft_wrap=True)
     return 0

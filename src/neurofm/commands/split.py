@@ -14,6 +14,7 @@ def split(
     recipe: Annotated[str, Parameter(name=["--recipe", "-r"])],
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     frozen: Path | None = None,
+    drop_unlabelled: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Divide an index by participant, as its recipe's section `split` says, or as a file does.
 
@@ -26,31 +27,27 @@ def split(
         recipe: a recipe's name or file; its section `split` and its seed decide.
         output: the divided index to write; may be the same file.
         frozen: a split that was drawn before; nothing is drawn, everybody goes where he was.
+        drop_unlabelled: a preset leaves people without its label out instead of stopping.
     """
+    from neurofm.cohorts import frozen_split
     from neurofm.cohorts.division import divide_index, require_kept
-    from neurofm.cohorts.frozen_split import (
-        apply_frozen,
-        freeze,
-        frozen_path,
-        read_frozen,
-        write_frozen,
-    )
     from neurofm.cohorts.index import read_index, write_index
     from neurofm.cohorts.splits import require_same_split, split_counts
     from neurofm.commands.console import out, show_problems
     from neurofm.config.recipe import load_recipe
 
+    overrides += ("split.drop_unlabelled=true",) if drop_unlabelled else ()
     settings, frame = load_recipe(recipe, overrides), read_index(index)
     if frozen is None:
         divided = divide_index(frame, settings.split, settings.seed)
         drawn_by = {"seed": settings.seed, **settings.split.model_dump(mode="json")}
     else:
-        before = read_frozen(frozen)
-        divided, drawn_by = apply_frozen(frame, before), dict(before.drawn_by)
+        before = frozen_split.read_frozen(frozen)
+        divided, drawn_by = frozen_split.apply_frozen(frame, before), dict(before.drawn_by)
         require_kept(frame, divided.frame)
     require_same_split(divided.frame, output)
-    kept = freeze(divided.frame, drawn_by)
-    write_frozen(kept, frozen_path(output))
+    kept = frozen_split.freeze(divided.frame, drawn_by)
+    frozen_split.write_frozen(kept, frozen_split.frozen_path(output))
     write_index(divided.frame, output)
     show_problems(divided.notes, ())
     for side, (participants, scans) in split_counts(divided.frame).items():

@@ -201,6 +201,9 @@ class EvaluationConfig(Section):
     seeds: int = knob(
         5, "seeds", "Repeats with other folds, random encoders, layers of the paper's probe.", ge=1
     )
+    age_bias_correction: bool = knob(
+        False, "-", "Also show age_years without the bias over age; no accuracy, it uses the age."
+    )
     bootstrap_samples: int = knob(2000, "resamples", "For the 95 % intervals.", ge=100)
     confidence: float = knob(0.95, "-", "Level of the intervals.", gt=0, lt=1)
 

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from neurofm.cohorts.task_roles import TEST, TRAIN, VALIDATION
 from neurofm.config.learning import EvaluationConfig
 from neurofm.evaluation.baselines import NEAREST, OF_PAPER, RANDOM, Model
+from neurofm.evaluation.bias_line import fit_bias_line
 from neurofm.evaluation.folds import participant_weights
 from neurofm.evaluation.given import GivenRun, probe_name
 from neurofm.evaluation.metrics import Outcome
@@ -45,11 +46,17 @@ class AsTrained:
 
     def outcome(self, task: PartedTask, repeat: int) -> Outcome:
         """What one network says of the test part."""
-        test = task.target_of(TEST)
+        test, validation = task.target_of(TEST), task.target_of(VALIDATION)
         said = self.repeats[repeat][test.rows].astype(np.float64)
         folds = np.zeros(len(test.rows), np.int64)
         if not test.classes:
-            return Outcome(test.values, said[:, 0], np.zeros((len(said), 0)), folds)
+            bias = fit_bias_line(
+                self.repeats[repeat][validation.rows, 0].astype(np.float64), validation.values,
+                participant_weights(validation.participants),
+            )  # fmt: skip
+            corrected = bias.taken_from(said[:, 0], test.values)
+            nothing = np.zeros((len(said), 0))
+            return Outcome(test.values, said[:, 0], nothing, folds, corrected=corrected)
         shares = np.full(len(test.classes), 1 / len(test.classes))
         if not self.balanced[repeat]:
             train = task.target_of(TRAIN)

@@ -30,6 +30,8 @@ class Outcome:
         folds: the fold each scan was predicted in.
         thresholds: from which probability on a scan is called positive, chosen where the model
             was; NaN where none could be, None where nobody tried.
+        corrected: of a number, the prediction without the bias shown where the model was chosen
+            (`bias_line.py`); None where nobody tried.
     """
 
     target: Float[np.ndarray, " scans"]
@@ -37,6 +39,7 @@ class Outcome:
     probabilities: Float[np.ndarray, "scans classes"]
     folds: Int[np.ndarray, " scans"]
     thresholds: Float[np.ndarray, " scans"] | None = None
+    corrected: Float[np.ndarray, " scans"] | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from neurofm.cohorts.task_roles import TEST, TRAIN, VALIDATION
 from neurofm.config.learning import TrainingConfig
 from neurofm.config.tuning import ChoosingConfig
 from neurofm.data.sampler import ParticipantSampler
+from neurofm.evaluation.bias_line import fit_bias_line
 from neurofm.evaluation.folds import participant_weights
 from neurofm.evaluation.metrics import Outcome
 from neurofm.evaluation.operating_point import choose_threshold
@@ -157,9 +158,14 @@ def _outcome(everything: Said, task: PartedTask) -> Outcome:
     test = task.target_of(TEST)
     said = everything[test.rows]
     folds = np.zeros(len(test.rows), np.int64)
-    if not test.classes:
-        return Outcome(test.values, said[:, 0], np.zeros((len(said), 0)), folds)
     train, validation = task.target_of(TRAIN), task.target_of(VALIDATION)
+    if not test.classes:
+        bias = fit_bias_line(
+            everything[validation.rows, 0], validation.values,
+            participant_weights(validation.participants),
+        )  # fmt: skip
+        corrected = bias.taken_from(said[:, 0], test.values)
+        return Outcome(test.values, said[:, 0], np.zeros((len(said), 0)), folds, None, corrected)
     weights = participant_weights(train.participants)
     shares = np.bincount(train.values.astype(int), weights, len(test.classes)) / weights.sum()
     threshold = float("nan")

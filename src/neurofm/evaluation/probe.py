@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 
 from neurofm.cohorts.task_roles import TEST, TRAIN, VALIDATION
 from neurofm.data.targets import Target, task_strata
+from neurofm.evaluation.bias_line import BiasLine, fit_bias_line
 from neurofm.evaluation.folds import (
     held_in,
     participant_folds,
@@ -31,6 +32,7 @@ from neurofm.seeds import random_stream
 PENALTIES = tuple(10.0**power for power in range(-3, 4))
 NEIGHBOURS = (1.0, 3.0, 5.0, 10.0, 20.0, 50.0)
 _INNER_FOLDS = 3
+_NO_BIAS = BiasLine()
 
 Reader = Literal["linear", "neighbours"]
 _SETTINGS: dict[Reader, tuple[float, ...]] = {"linear": PENALTIES, "neighbours": NEIGHBOURS}
@@ -61,10 +63,11 @@ class _Part:
 
 @dataclass(frozen=True)
 class _Choice:
-    """A penalty or number of neighbours, and the threshold that goes with it."""
+    """A penalty or number of neighbours; the threshold or the bias that goes with it."""
 
     setting: float
     threshold: float = float("nan")
+    bias: BiasLine = _NO_BIAS
 
 
 def cross_validate(  # noqa: PLR0917 - what, whose, and the two numbers of a repeat
@@ -92,6 +95,7 @@ def cross_validate(  # noqa: PLR0917 - what, whose, and the two numbers of a rep
     )
     probabilities = np.zeros((len(target.rows), whole.num_classes))
     prediction, thresholds = np.zeros(len(target.rows)), np.full(len(target.rows), np.nan)
+    corrected = np.full(len(target.rows), np.nan)
     for fold in range(folds):
         inside = held_in(fold_of, fold)
         stream = random_stream("inner folds", seed, repeat, fold)
@@ -104,7 +108,8 @@ def cross_validate(  # noqa: PLR0917 - what, whose, and the two numbers of a rep
             prediction[~inside] = decide(predicted, _class_shares(train))
         else:
             prediction[~inside] = predicted
-    return Outcome(target.values, prediction, probabilities, fold_of, thresholds)
+            corrected[~inside] = choice.bias.taken_from(predicted, whole.values[~inside])
+    return Outcome(target.values, prediction, probabilities, fold_of, thresholds, corrected)
 
 
 def predict_test_part(features: Rows, task: PartedTask, reader: Reader = "linear") -> Outcome:
@@ -123,13 +128,14 @@ def predict_test_part(features: Rows, task: PartedTask, reader: Reader = "linear
     """
     whole, test = _whole(features, task.target, reader), task.part(TEST)
     train, validation = whole.take(task.part(TRAIN)), whole.take(task.part(VALIDATION))
-    choice = _Choice(whole.settings[-1])
+    choice = _of_constant(train)
     if whole.features.shape[1]:
         choice = _choose(_path(train, validation.features, whole.settings), validation)
     predicted = _fit_predict(train, whole.features[test], choice.setting)
     values, folds = whole.values[test], np.zeros(int(test.sum()), np.int64)
     if not whole.num_classes:
-        return Outcome(values, predicted, np.zeros((len(values), 0)), folds)
+        corrected = choice.bias.taken_from(predicted, values)
+        return Outcome(values, predicted, np.zeros((len(values), 0)), folds, corrected=corrected)
     thresholds = np.full(len(values), choice.threshold)
     return Outcome(values, decide(predicted, _class_shares(train)), predicted, folds, thresholds)
 
@@ -191,7 +197,7 @@ def _whole(features: Rows, target: Target, reader: Reader) -> _Part:
 def _choose_inside(train: _Part, stream: np.random.Generator) -> _Choice:
     """What suits the training part itself best, over inner folds by participant."""
     if not train.features.shape[1]:
-        return _Choice(train.settings[-1])
+        return _of_constant(train)
     fold_of = participant_folds(train.participants, train.strata, _INNER_FOLDS, stream)
     classes = (train.num_classes,) if train.num_classes else ()
     tried = np.zeros((len(train.settings), len(train.values), *classes))
@@ -202,8 +208,14 @@ def _choose_inside(train: _Part, stream: np.random.Generator) -> _Choice:
     return _choose(tried, train)
 
 
+def _of_constant(train: _Part) -> _Choice:
+    """Nothing to choose, and the error is known: the constant less the truth."""
+    mean = float(np.average(train.values, weights=participant_weights(train.participants)))
+    return _Choice(train.settings[-1], bias=BiasLine(-1.0, mean))
+
+
 def _choose(tried: np.ndarray, part: _Part) -> _Choice:
-    """The setting with the least loss, and its threshold; ties take the last, the smoothest.
+    """The setting with the least loss, its threshold or bias; ties take the last, the smoothest.
 
     Args:
         tried: predictions of the part by models that have not seen it, settings first.
@@ -212,7 +224,10 @@ def _choose(tried: np.ndarray, part: _Part) -> _Choice:
     weights = participant_weights(part.participants)
     loss = _losses(tried, part.values, part.num_classes) @ weights
     best = int(np.flatnonzero(loss <= loss.min() * (1 + 1e-12))[-1])
-    if part.num_classes != 2:
+    if not part.num_classes:
+        bias = fit_bias_line(tried[best], part.values, weights)
+        return _Choice(part.settings[best], bias=bias)
+    if part.num_classes > 2:
         return _Choice(part.settings[best])
     return _Choice(
         part.settings[best], choose_threshold(part.values == 1, tried[best, :, 1], weights)

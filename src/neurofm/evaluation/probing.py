@@ -17,6 +17,8 @@ from neurofm.evaluation.probe import cross_validate
 from neurofm.evaluation.record import TaskRecord
 from neurofm.progress import Progress, SilentProgress
 
+_AGE = "age_years"
+
 
 def probe_tasks(
     frame: pd.DataFrame,
@@ -122,5 +124,8 @@ def predictions_table(
             "prediction": outcome.prediction,
             "probabilities": list(outcome.probabilities),
             "threshold": np.nan if outcome.thresholds is None else outcome.thresholds,
+            "corrected": outcome.corrected
+            if target.task == _AGE and outcome.corrected is not None
+            else np.nan,
         }
     )

@@ -15,31 +15,28 @@ from neurofm.data.targets import Target
 from neurofm.errors import RunError
 from neurofm.evaluation.contenders import Contenders, read_images
 from neurofm.evaluation.given import Given
-from neurofm.evaluation.left_out_sites import left_out_predictions, left_out_table
+from neurofm.evaluation.left_out_sites import left_out_predictions
 from neurofm.evaluation.opening import Opened, open_evaluation
 from neurofm.evaluation.openings import OPENINGS, count_opening
 from neurofm.evaluation.parts import PartedTask
 from neurofm.evaluation.probing import probe_tasks, targets_of, why_not_evaluated
 from neurofm.evaluation.record import (
-    CALIBRATION,
-    COMPARISONS,
     EMBEDDINGS,
     LEFT_OUT,
     PREDICTIONS,
     RECORD,
-    RESULTS,
     SCANS,
-    SUBGROUPS,
     EvaluationRecord,
     TaskRecord,
     WeightsRecord,
     read_record,
     write_record,
 )
-from neurofm.evaluation.results import tabulate
-from neurofm.evaluation.subgroups import confounding_warnings, scans_table, subgroup_table
+from neurofm.evaluation.saved_tables import derive, write_tables
+from neurofm.evaluation.subgroups import scans_table
 from neurofm.evaluation.testing import probe_test_parts
-from neurofm.files import atomic_path, only_writer, sweep_unfinished
+from neurofm.evaluation.weights_record import weights_record
+from neurofm.files import only_writer, sweep_unfinished
 from neurofm.models.embeddings import write_embeddings
 from neurofm.progress import Progress, SilentProgress
 from neurofm.store.reader import Store
@@ -130,24 +127,16 @@ def _write_tables(
     tasks: tuple[TaskRecord, ...],
     folder: Path,
 ) -> tuple[str, ...]:
-    """Everything that follows from predictions; returns what a reader has to be warned of."""
-    config, seed = opened.recipe.evaluation, opened.recipe.seed
+    """Predictions and all that follows from them; returns what a reader has to be warned of."""
     models = list(dict.fromkeys(run.model for run in opened.runs))
-    tables = tabulate(predictions, tasks, config, seed, models[0])
     scans = scans_table(opened.frame.iloc[_of_all(opened)])
-    subgroups = subgroup_table(predictions, scans, tasks, config, seed, models=models)
-    by_site = left_out_table(left_out, scans, tasks, config, seed)
-    for name, table in {
-        PREDICTIONS: predictions,
-        RESULTS: tables.results,
-        COMPARISONS: tables.comparisons,
-        CALIBRATION: tables.calibration,
-        SCANS: scans,
-        LEFT_OUT: left_out,
-        SUBGROUPS: pd.concat([subgroups, by_site], ignore_index=True),
-    }.items():
-        _write_table(table, folder / name)
-    return confounding_warnings(predictions, scans, tasks) + tables.warnings
+    derived = derive(
+        predictions, scans, left_out, tasks, opened.recipe.evaluation, opened.recipe.seed,
+        models=models, ours=models[0],
+    )  # fmt: skip
+    saved = {PREDICTIONS: predictions, SCANS: scans, LEFT_OUT: left_out}
+    write_tables(folder, {**saved, **derived.tables})
+    return derived.warnings
 
 
 def _same_evaluation(folder: Path, opened: Opened) -> EvaluationRecord:
@@ -188,6 +177,7 @@ def _record(
         warnings=opened.warnings + warnings,
         software=software_record(),
         weights=_weights(opened),
+        preprocessing=store.contract.in_words(),
     )
 
 
@@ -221,19 +211,6 @@ def _of_all(opened: Opened) -> Int[np.ndarray, " judged"]:
 
 def _weights(opened: Opened) -> tuple[WeightsRecord, ...]:
     return tuple(
-        WeightsRecord(
-            model=run.model,
-            weights_sha256=run.card.weights_sha256,
-            recipe_fingerprint=run.card.recipe_fingerprint,
-            encoder=run.card.encoder.kind,
-            features=run.card.features,
-            target=run.target,
-            overlap=overlap,
-        )
+        weights_record(run, overlap)
         for run, overlap in zip(opened.runs, opened.overlap, strict=True)
     )
-
-
-def _write_table(table: pd.DataFrame, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        table.to_parquet(temporary, index=False)

@@ -12,6 +12,7 @@ from neurofm.data.targets import Kind
 from neurofm.errors import RunError
 from neurofm.evaluation.baselines import PRETRAINED
 from neurofm.files import read_json, write_json
+from neurofm.models.card import CohortCount
 
 RECORD = "evaluation.json"
 EMBEDDINGS = "embeddings.parquet"
@@ -48,7 +49,11 @@ class TaskRecord(_Fact):
 
 
 class WeightsRecord(_Fact):
-    """One set of weights: the row of the table it belongs to, what it is, whom it has seen."""
+    """One set of weights: the row of the table it belongs to, what it is, whom it has seen.
+
+    `trained_on` counts the people of pre-training, `head_train_participants` those of the labels
+    that a head has learnt; `overlap` counts evaluated people whom it has seen, None for unknown.
+    """
 
     model: str
     weights_sha256: str
@@ -57,6 +62,10 @@ class WeightsRecord(_Fact):
     features: int
     target: str | None
     overlap: int | None
+    trained_on: tuple[CohortCount, ...] = ()
+    head_train_participants: int | None = None
+    terms: str = ""
+    citation: str = ""
 
 
 class EvaluationRecord(_Fact):
@@ -80,6 +89,7 @@ class EvaluationRecord(_Fact):
     warnings: tuple[str, ...]
     software: dict[str, str]
     weights: tuple[WeightsRecord, ...] = ()
+    preprocessing: tuple[str, ...] = ()
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from neurofm.config.learning import EvaluationConfig
 from neurofm.data.targets import SITE_TASK
+from neurofm.evaluation.age_bias import corrected_scores
 from neurofm.evaluation.baselines import PRETRAINED, SITE
 from neurofm.evaluation.calibration import calibration_curve
 from neurofm.evaluation.delong import delong_test
@@ -70,6 +71,9 @@ def tabulate(
             for model, of_model in rows.groupby("model", sort=False)
         }
         scored = {model: score_all(sample, task, config, seed) for model, sample in samples.items()}
+        if config.age_bias_correction and _has_corrected(rows):
+            for model, sample in samples.items():
+                scored[model] += corrected_scores(sample, task, config, seed)
         smallest = next(iter(samples.values())).smallest
         for model, scores in scored.items():
             results += [_result(task, model, score) for score in scores]
@@ -88,6 +92,10 @@ def tabulate(
         pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(),
         tuple(warnings),
     )
+
+
+def _has_corrected(of_task: pd.DataFrame) -> bool:
+    return "corrected" in of_task and bool(of_task["corrected"].notna().any())
 
 
 def _curves(

@@ -31,7 +31,7 @@ from neurofm.evaluation.uncertainty import (
 )
 from neurofm.seeds import random_stream
 
-Better = Literal["lower", "higher", "near 0", "near 1"]
+Better = Literal["lower", "higher", "near 0", "near 1", "none"]
 Method = Literal["bootstrap", "DeLong", "Wilson", "sandwich", "none"]
 _CLASS_OF_SHARE = {"sensitivity": 1, "specificity": 0}
 
@@ -73,7 +73,7 @@ class Score:
 
     Attributes:
         name: of the metric.
-        better: which way.
+        better: which way; "none" of what is no merit.
         repeats: its value in each repeat.
         resamples: its value in each bootstrap resample, the mean over repeats.
         interval: the one to show, by `method`.
@@ -111,10 +111,16 @@ def outcomes(of_model: pd.DataFrame) -> list[Outcome]:
                 ordered["prediction"].to_numpy(dtype=np.float64),
                 np.stack(ordered["probabilities"].to_list()).astype(np.float64),
                 ordered["fold"].to_numpy(dtype=np.int64),
-                ordered["threshold"].to_numpy(dtype=np.float64) if "threshold" in ordered else None,
+                _if_there(ordered, "threshold"),
+                _if_there(ordered, "corrected"),
             )
         )
     return repeats
+
+
+def _if_there(ordered: pd.DataFrame, name: str) -> Float[np.ndarray, " scans"] | None:
+    """A column that predictions of earlier versions lack."""
+    return ordered[name].to_numpy(dtype=np.float64) if name in ordered else None
 
 
 def sample_of(of_model: pd.DataFrame, kind: Kind) -> Sample:

@@ -52,6 +52,11 @@ class Contract(Section):
         """Sixteen hex digits that change with anything in the contract."""
         return fingerprint_of(self.model_dump(mode="json"))
 
+    def in_words(self) -> tuple[str, ...]:
+        """The steps in order, their methods and versions, then how intensities are scaled."""
+        steps = (f"{each.name}: {each.method}, version {each.version}" for each in self.steps)
+        return (*steps, f"normalisation: {self.normalisation}")
+
 
 def contract_of(config: PreprocessConfig) -> Contract:
     """The contract that preprocessing with `config` keeps."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from neurofm.cohorts.listing import Listing
-from neurofm.cohorts.table import list_rows
+from neurofm.cohorts.table import list_rows, list_strangers
 from neurofm.cohorts.text_table import TextTable, read_text_table
 from neurofm.errors import TableError
 from neurofm.preprocess.contract import CONTRACT_VERSION, Contract, Step
@@ -75,11 +75,7 @@ def list_turboprep(listed: TurboPrepList) -> Listing:
             "add it, or say --one-scan-per-participant where nobody was scanned twice",
             listed.path,
         )
-    ids = _ids(table)
-    rows = tuple((*row, name) for row, name in zip(table.rows, ids, strict=True))
-    listing = list_rows(replace(table, columns=(*table.columns, "participant_id"), rows=rows))
-    note = f"{len(rows)} scans were taken for as many participants, as was said"
-    return Listing(listing.scans, (*listing.notes, note))
+    return list_strangers(table, _ids(table))
 
 
 def _ids(table: TextTable) -> list[str]:

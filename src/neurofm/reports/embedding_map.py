@@ -42,6 +42,27 @@ def embedding_map(
         name: unlike that of another map on the page.
     """
     places, shares = principal_components(embeddings)
+    axes = f"component 1 ({shares[0]:.0%})", f"component 2 ({shares[1]:.0%})"
+    return panels_of(labels, places, targets, name=name, axes=axes)
+
+
+def panels_of(
+    labels: pd.DataFrame,
+    places: npt.NDArray[np.float64],
+    targets: Sequence[str],
+    *,
+    name: str,
+    axes: tuple[str, str],
+) -> tuple[Panel, ...]:
+    """The same places (scans, 2), once for each colouring; see `embedding_map`.
+
+    Args:
+        labels: a row a scan.
+        places: where it is drawn.
+        targets: further columns.
+        name: unlike that of another map on the page.
+        axes: what the two axes are called.
+    """
     sites = site_labels(labels)
     columns = {"Cohort": labels["cohort"].astype(str)}
     if sites.nunique() > 1 and not sites.equals(columns["Cohort"]):
@@ -54,9 +75,7 @@ def embedding_map(
         if target in labels and target not in _USUAL and labels[target].notna().any():
             columns[task_title(target)] = labels[target]
     return tuple(
-        Panel(
-            title, _panel(f"{name}-{title}", title, values.reset_index(drop=True), places, shares)
-        )
+        Panel(title, _panel(f"{name}-{title}", title, values.reset_index(drop=True), places, axes))
         for title, values in columns.items()
     )
 
@@ -68,10 +87,7 @@ def principal_components(
 
     The sign of a component is fixed by its largest loading, so the map does not flip by chance.
     """
-    spread = embeddings.std(axis=0)
-    varying = embeddings[:, spread > 1e-10]
-    standard = (varying - varying.mean(axis=0)) / varying.std(axis=0)
-    left, scale, right = np.linalg.svd(standard, full_matrices=False)
+    left, scale, right = np.linalg.svd(standardised(embeddings), full_matrices=False)
     left, scale, right = left[:, :2], scale[:2] ** 2 / np.sum(scale**2), right[:2]
     signs = np.sign(right[np.arange(len(right)), np.abs(right).argmax(axis=1)])
     places = np.zeros((len(embeddings), 2))
@@ -79,12 +95,18 @@ def principal_components(
     return places, (float(scale[0]), float(scale[1]) if len(scale) > 1 else 0.0)
 
 
+def standardised(embeddings: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Features of mean 0 and variance 1; one that never varies is left out."""
+    varying = embeddings[:, embeddings.std(axis=0) > 1e-10]
+    return np.asarray((varying - varying.mean(axis=0)) / varying.std(axis=0))
+
+
 def _panel(
     name: str,
     title: str,
     values: pd.Series,
     places: npt.NDArray[np.float64],
-    shares: tuple[float, float],
+    labels: tuple[str, str],
 ) -> str:
     figure, axes = new_figure(3.9, 3.3)
     if pd.api.types.is_numeric_dtype(values):
@@ -100,8 +122,8 @@ def _panel(
         bar.ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=8)
     else:
         _categories(axes, values, places)
-    axes.set_xlabel(f"component 1 ({shares[0]:.0%})")
-    axes.set_ylabel(f"component 2 ({shares[1]:.0%})")
+    axes.set_xlabel(labels[0])
+    axes.set_ylabel(labels[1])
     return as_svg(figure, name, f"Embedding map coloured by {title.lower()}")
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from neurofm.errors import RunError
 from neurofm.evaluation.record import (
     CALIBRATION,
     COMPARISONS,
@@ -23,10 +22,12 @@ from neurofm.evaluation.record import (
     EvaluationRecord,
     read_record,
 )
+from neurofm.evaluation.saved_tables import read_table
 from neurofm.files import write_text
 from neurofm.models.comparable import require_comparable
-from neurofm.reports.embedding_map import Panel, embedding_map
+from neurofm.reports.card_facts import write_evaluation_card
 from neurofm.reports.figures import calibration_figure, intervals_figure, loss_figure, task_figure
+from neurofm.reports.maps import Maps, maps_of
 from neurofm.reports.recipe_text import recipe_to_show
 from neurofm.reports.subgroup_tables import left_out_sites_table, subgroup_tables
 from neurofm.reports.tables import TaskTable, as_csv, as_markdown, task_tables
@@ -68,7 +69,7 @@ def read_evaluation(folder: Path) -> Saved:
         RunError: the folder is no finished evaluation, or a table in it is damaged.
     """
     record = read_record(folder)
-    return Saved(record, _read_table(folder / RESULTS), _read_table(folder / COMPARISONS))
+    return Saved(record, read_table(folder / RESULTS), read_table(folder / COMPARISONS))
 
 
 def tables_of(saved: Saved) -> tuple[TaskTable, ...]:
@@ -77,7 +78,7 @@ def tables_of(saved: Saved) -> tuple[TaskTable, ...]:
 
 
 def write_report(evaluation: Path, run: Path | None, page: Path) -> Path:
-    """Write the page and, beside it, `results.md` and `results.csv`.
+    """Write the page and, beside it, `results.md`, `results.csv` and `MODEL_CARD.md`.
 
     Args:
         evaluation: folder of a finished evaluation.
@@ -92,7 +93,7 @@ def write_report(evaluation: Path, run: Path | None, page: Path) -> Path:
         ContractError: its embeddings are of another preprocessing than the evaluation.
     """
     saved = read_evaluation(evaluation)
-    predictions = _read_table(evaluation / PREDICTIONS)
+    predictions = read_table(evaluation / PREDICTIONS)
     subgroups = _read_if_there(evaluation / SUBGROUPS)
     curves = _read_if_there(evaluation / CALIBRATION)
     tables, models = tables_of(saved), saved.record.models
@@ -108,16 +109,17 @@ def write_report(evaluation: Path, run: Path | None, page: Path) -> Path:
         for table in tables
     ]
     curve = read_loss_curve(run) if run else None
-    write_text(page, _render(saved.record, sections, _map(evaluation, saved.record), curve))
+    write_text(page, _render(saved.record, sections, _maps(evaluation, saved.record), curve))
     write_text(page.parent / "results.md", as_markdown(tables))
     write_text(page.parent / "results.csv", as_csv(saved.results))
+    write_evaluation_card(evaluation, page.parent)
     return page
 
 
 def _render(
     record: EvaluationRecord,
     sections: list[Section],
-    panels: tuple[Panel, ...],
+    maps: Maps,
     curve: LossCurve | None,
 ) -> str:
     return page_template("page.html.j2").render(
@@ -125,7 +127,7 @@ def _render(
         ours=record.models[0],
         is_trained=any(each.target for each in record.weights),
         sections=sections,
-        panels=panels,
+        maps=maps,
         skipped=_without_results(record, sections),
         curve=curve,
         loss=loss_figure(curve.epochs, curve.losses) if curve else "",
@@ -140,24 +142,15 @@ def _without_results(record: EvaluationRecord, sections: list[Section]) -> list[
     ]
 
 
-def _map(evaluation: Path, record: EvaluationRecord) -> tuple[Panel, ...]:
-    table = _read_table(evaluation / EMBEDDINGS)
+def _maps(evaluation: Path, record: EvaluationRecord) -> Maps:
+    table = read_table(evaluation / EMBEDDINGS)
     usable = table[table["embedding"].notna()].reset_index(drop=True)
     require_comparable(usable, record.contract_fingerprint, evaluation / EMBEDDINGS)
     embeddings = np.stack(usable["embedding"].to_list()).astype(np.float64)
     targets = [task.task for task in record.tasks]
-    return embedding_map(usable.drop(columns="embedding"), embeddings, targets)
+    return maps_of(usable.drop(columns="embedding"), embeddings, targets)
 
 
 def _read_if_there(path: Path) -> pd.DataFrame:
     """A table that evaluations of earlier versions lack; without columns then."""
-    return _read_table(path) if path.is_file() else pd.DataFrame()
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"cannot be read ({error})", "evaluate again into a new folder", path
-        ) from None
+    return read_table(path) if path.is_file() else pd.DataFrame()

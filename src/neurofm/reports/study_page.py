@@ -17,9 +17,10 @@ from neurofm.config.study import TaskOfStudy
 from neurofm.evaluation.record import TaskRecord
 from neurofm.files import write_bytes, write_text
 from neurofm.models.embeddings import read_embeddings
+from neurofm.reports.card_facts import write_study_card
 from neurofm.reports.drawing import as_svg
-from neurofm.reports.embedding_map import Panel, embedding_map
 from neurofm.reports.figures import calibration_figure, intervals_figure, task_figure
+from neurofm.reports.maps import Maps, maps_of
 from neurofm.reports.study_figures import efficiency_figure
 from neurofm.reports.study_table import (
     SavedStudy,
@@ -72,11 +73,11 @@ class EncoderMap:
     """What an encoder's features look like on two axes."""
 
     encoder: str
-    panels: tuple[Panel, ...]
+    maps: Maps
 
 
 def write_study_page(folder: Path, page: Path | None = None) -> Path:
-    """Write `report.html`, `table2.md`, `.csv` and `.tex`, and `figures/` as SVG and PNG.
+    """Write `report.html`, `MODEL_CARD.md`, `table2.md`, `.csv`, `.tex`, and `figures/`.
 
     Args:
         folder: of a finished study.
@@ -102,6 +103,7 @@ def write_study_page(folder: Path, page: Path | None = None) -> Path:
         ("md", as_markdown(table)), ("csv", as_csv(table)), ("tex", as_latex(table)),
     ):  # fmt: skip
         write_text(page.parent / f"table2.{ending}", text)
+    write_study_card(saved, page.parent)
     return page
 
 
@@ -162,10 +164,8 @@ def _maps(folder: Path, saved: SavedStudy) -> list[EncoderMap]:
         if path.is_file():
             labels, embeddings = read_embeddings(path, saved.record.contract_fingerprint)
             shown = labels.reset_index(drop=True)
-            panels = embedding_map(
-                shown, embeddings.astype(np.float64), targets, f"map-{encoder.model}"
-            )
-            maps.append(EncoderMap(encoder.model, panels))
+            features, name = embeddings.astype(np.float64), f"map-{encoder.model}"
+            maps.append(EncoderMap(encoder.model, maps_of(shown, features, targets, name)))
     return maps
 
 

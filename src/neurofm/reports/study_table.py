@@ -9,7 +9,7 @@ import pandas as pd
 from rich.table import Table
 
 from neurofm.config.study import TaskOfStudy
-from neurofm.errors import RunError
+from neurofm.evaluation.saved_tables import read_table
 from neurofm.reports.words import interval, number
 from neurofm.study.published import Published, published
 from neurofm.study.record import (
@@ -127,7 +127,7 @@ def read_saved_study(folder: Path) -> SavedStudy:
     """
     record = read_study(folder)
     names = (RESULTS, COMPARISONS, PREDICTIONS, CALIBRATION, SUBGROUPS)
-    return SavedStudy(record, *(_read(folder / name) for name in names))
+    return SavedStudy(record, *(read_table(folder / name) for name in names))
 
 
 def headline(results: pd.DataFrame, task: str) -> pd.DataFrame:
@@ -278,12 +278,3 @@ def _latex(text: str) -> str:
     ):  # fmt: skip
         text = text.replace(sign, code)
     return text
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"cannot be read ({error})", "evaluate again: finished cells stay", path
-        ) from None

@@ -15,15 +15,19 @@ from neurofm.reports.words import gain, interval, metric_title, number, p_value,
 _AGAINST = "{} is better by"
 # To tell sites apart is no merit: nothing is the best there.
 _AGAINST_SITE = "{} tells them better by"
-# Said of the probabilities and decisions of a model, in a table of their own.
+# In a table of their own: what is said of probabilities and decisions, and what is no merit.
 _DETAILS = (
     "sensitivity", "specificity", "calibration intercept", "calibration slope",
-    "calibration error",
+    "calibration error", "corrected MAE", "corrected bias slope",
 )  # fmt: skip
-_DETAILS_TITLE = "Decisions and probabilities"
+_DETAILS_TITLES = {
+    "binary": "Decisions and probabilities",
+    "regression": "With the age bias taken out: no accuracy, it uses the true age",
+}
 _ARROWS = {
     "higher": "\N{NO-BREAK SPACE}↑",
     "lower": "\N{NO-BREAK SPACE}↓",
+    "none": "",
     "near 0": "\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}0",
     "near 1": "\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}1",
 }
@@ -62,7 +66,8 @@ class TaskTable:
         title: its heading.
         columns: heading of each cell, with an arrow to where better is.
         rows: one a model.
-        details: of the models' probabilities and decisions; None where there are none.
+        details: of the models' probabilities and decisions, or of corrected ages; None where there
+            are none.
         heading: of what a row is.
     """
 
@@ -97,11 +102,21 @@ def as_markdown(tables: Sequence[TaskTable]) -> str:
     parts = []
     for table in tables:
         parts.append(f"## {table.title}\n\n{table.participants}\n")
-        parts += _markdown_table(table)
+        parts += markdown_table(table)
         if table.details:
             parts.append(f"{table.details.title}\n")
-            parts += _markdown_table(table.details)
+            parts += markdown_table(table.details)
     return "\n".join(parts)
+
+
+def markdown_table(table: TaskTable) -> list[str]:
+    """The lines of one table as Markdown, an empty one last."""
+    lines = [f"| {table.heading.lower()} | " + " | ".join(table.columns) + " |"]
+    lines.append("| --- " * (1 + len(table.columns)) + "|")
+    for row in table.rows:
+        cells = " | ".join(_markdown_cell(cell) for cell in row.cells)
+        lines.append(f"| {row.model} | {cells} |")
+    return [*lines, ""]
 
 
 def as_csv(results: pd.DataFrame) -> str:
@@ -111,16 +126,20 @@ def as_csv(results: pd.DataFrame) -> str:
 
 def _table(of_task: pd.DataFrame, comparisons: pd.DataFrame, task: TaskRecord) -> TaskTable:
     is_detail = of_task["metric"].isin(_DETAILS)
-    plain = _columns_and_rows(of_task[~is_detail], task)
-    against = (_AGAINST_SITE if task.task == SITE_TASK else _AGAINST).format(_ours(comparisons))
-    rows = [
-        Row(row.model, (*row.cells, _comparison(comparisons, task.task, row.model, against)))
-        for row in plain[1]
-    ]
+    columns, rows = _columns_and_rows(of_task[~is_detail], task)
+    if not comparisons.empty:
+        against = (_AGAINST_SITE if task.task == SITE_TASK else _AGAINST).format(_ours(comparisons))
+        columns = (*columns, against)
+        rows = tuple(
+            Row(row.model, (*row.cells, _comparison(comparisons, task.task, row.model, against)))
+            for row in rows
+        )
     details = None
     if is_detail.any():
-        details = TaskTable(task, _DETAILS_TITLE, *_columns_and_rows(of_task[is_detail], task))
-    return TaskTable(task, task_title(task.task), (*plain[0], against), tuple(rows), details)
+        details = TaskTable(
+            task, _DETAILS_TITLES[task.kind], *_columns_and_rows(of_task[is_detail], task)
+        )
+    return TaskTable(task, task_title(task.task), columns, rows, details)
 
 
 def _columns_and_rows(
@@ -164,7 +183,7 @@ def _cell(record: dict[str, object], label: str, best: dict[str, str]) -> Cell:
 
 def _ours(comparisons: pd.DataFrame) -> str:
     """The model that the others are compared with, as a heading begins."""
-    if comparisons.empty or comparisons["model"].iloc[0] == PRETRAINED:
+    if comparisons["model"].iloc[0] == PRETRAINED:
         return "Pre-trained"
     name = str(comparisons["model"].iloc[0])
     return name[:1].upper() + name[1:]
@@ -184,8 +203,6 @@ def _best(rows: pd.DataFrame) -> str:
 
 
 def _comparison(comparisons: pd.DataFrame, task: str, model: str, label: str) -> Cell:
-    if comparisons.empty:
-        return Cell(label, "")
     found = comparisons[(comparisons["task"] == task) & (comparisons["against"] == model)]
     if found.empty:
         return Cell(label, "")
@@ -197,15 +214,6 @@ def _comparison(comparisons: pd.DataFrame, task: str, model: str, label: str) ->
         interval=interval(_float(record["low"]), _float(record["high"]), metric, mean),
         note=p_value(_float(record["p_holm"])),
     )
-
-
-def _markdown_table(table: TaskTable) -> list[str]:
-    lines = [f"| {table.heading.lower()} | " + " | ".join(table.columns) + " |"]
-    lines.append("| --- " * (1 + len(table.columns)) + "|")
-    for row in table.rows:
-        cells = " | ".join(_markdown_cell(cell) for cell in row.cells)
-        lines.append(f"| {row.model} | {cells} |")
-    return [*lines, ""]
 
 
 def _markdown_cell(cell: Cell) -> str:

@@ -11,8 +11,10 @@ _TITLES = {
     "site": ("Site predictability", ""),
     "cohort": ("Cohort", ""),
 }
-_IN_UNITS = ("MAE", "RMSE")
-_TWO_DECIMALS = ("r", "R2", "bias slope", "calibration intercept", "calibration slope")
+_IN_UNITS = ("MAE", "RMSE", "corrected MAE")
+_TWO_DECIMALS = (
+    "r", "R2", "bias slope", "corrected bias slope", "calibration intercept", "calibration slope",
+)  # fmt: skip
 
 
 def task_title(task: str) -> str:

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pandas as pd
 
-from neurofm.cohorts.task_roles import TEST
+from neurofm.cohorts.task_roles import TEST, VALIDATION
 from neurofm.config.objectives import SupervisedConfig
 from neurofm.errors import NeurofmError
 from neurofm.evaluation.contenders import as_trained
@@ -68,13 +68,14 @@ def _predict(cell: Cell, store: Store) -> pd.DataFrame:
     rows = np.sort(parted.target.rows)
     task, frame = parted.placed(rows), store.index.loc[rows].reset_index(drop=True)
     run = GivenRun(cell.place.model, cell.folder / RUN, load_weights(cell.folder / RUN).card)
-    tested = task.target_of(TEST).rows
+    # Validation chooses the threshold, and shows the bias.
+    read = task.target.rows[task.part(TEST) | task.part(VALIDATION)]
     found = embed_store(
-        run.encoder(), store, [int(row) for row in rows[tested]], choose_device(cell.device),
+        run.encoder(), store, [int(row) for row in rows[read]], choose_device(cell.device),
         SilentProgress(),
     )  # fmt: skip
     features = np.full((len(rows), found.shape[1]), np.nan, np.float32)
-    features[tested] = found
+    features[read] = found
     outcome = as_trained(cell.place.model, [run], [features]).outcome(task, 0)
     table = predictions_table(frame, task.target_of(TEST), cell.place.model, 0, outcome)
     return placed_table(table, cell.place)

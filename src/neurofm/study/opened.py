@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,8 @@ class OpenedStudy:
             are in `frame`.
         rows: rows of the store that any task needs, ascending.
         frame: their index rows.
+        seen: of each encoder, people of validation and test parts whom it has seen; None where the
+            weights do not tell.
         warnings: what a reader must know.
         data: fingerprint of the scans and their labels.
     """
@@ -52,6 +54,7 @@ class OpenedStudy:
     tasks: Mapping[tuple[str, float], PartedTask]
     rows: Int[np.ndarray, " rows"]
     frame: pd.DataFrame
+    seen: Mapping[str, int | None]
     warnings: tuple[str, ...]
     data: str
 
@@ -93,12 +96,12 @@ def open_study(
                 "see its cohorts and classes, and the split of the index", "store",
             )  # fmt: skip
     notes: list[str] = []
+    seen: dict[str, int | None] = {}
+    judged = _judged(store.index, [tasks[task.name, 1.0] for task in study.tasks])
     for name, run in encoders.items():
         found = check_contract(store, run.card, allowed.other_contract)
-        for task in study.tasks:
-            judged = _judged(store.index, tasks[task.name, 1.0])
-            found += check_overlap(run.card, judged, allowed.overlap)[1]
-        notes += [f"{name}: {note}" for note in dict.fromkeys(found)]
+        seen[name], more = check_overlap(run.card, judged, allowed.overlap)
+        notes += [f"{name}: {note}" for note in (*found, *more)]
     rows = np.unique(np.concatenate([parted.target.rows for parted in tasks.values()]))
     frame = store.index.loc[rows].reset_index(drop=True)
     return OpenedStudy(
@@ -108,6 +111,7 @@ def open_study(
         tasks={key: parted.placed(rows) for key, parted in tasks.items()},
         rows=rows,
         frame=frame,
+        seen=seen,
         warnings=tuple(notes),
         data=fingerprint_of([store.content, rows.tolist()]),
     )
@@ -131,7 +135,8 @@ def _encoders(study: StudyConfig, weights: Mapping[str, Path]) -> dict[str, Give
     }
 
 
-def _judged(index: pd.DataFrame, parted: PartedTask) -> pd.DataFrame:
-    rows = [parted.target_of(role).rows for role in (VALIDATION, TEST)]
-    frame: pd.DataFrame = index.loc[np.concatenate(rows)]
+def _judged(index: pd.DataFrame, tasks: Sequence[PartedTask]) -> pd.DataFrame:
+    """Whom no encoder may have seen: the validation and test people of all tasks."""
+    rows = [task.target_of(role).rows for task in tasks for role in (VALIDATION, TEST)]
+    frame: pd.DataFrame = index.loc[np.unique(np.concatenate(rows))]
     return frame

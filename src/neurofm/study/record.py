@@ -37,6 +37,7 @@ class StudyRecord(BaseModel):
     seconds_of_cells: float
     warnings: tuple[str, ...]
     software: dict[str, str]
+    preprocessing: tuple[str, ...] = ()
 
 
 def embeddings_file(encoder: str) -> str:

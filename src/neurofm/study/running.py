@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -12,11 +12,12 @@ import pandas as pd
 from neurofm.cohorts.failures import Failure, write_failures
 from neurofm.config.study import StudyConfig
 from neurofm.errors import RunError
-from neurofm.evaluation.record import TaskRecord, WeightsRecord
-from neurofm.evaluation.results import Tables, tabulate
-from neurofm.evaluation.subgroups import confounding_warnings, scans_table, subgroup_table
+from neurofm.evaluation.record import TaskRecord
+from neurofm.evaluation.saved_tables import write_tables
+from neurofm.evaluation.subgroups import scans_table
 from neurofm.evaluation.testing import task_record
-from neurofm.files import atomic_path, only_writer, read_json, sweep_unfinished, write_json
+from neurofm.evaluation.weights_record import weights_record
+from neurofm.files import only_writer, read_json, sweep_unfinished, write_json
 from neurofm.models.embeddings import write_embeddings
 from neurofm.preprocess.jobs import RunJobs
 from neurofm.preprocess.workers import run_tasks
@@ -35,17 +36,14 @@ from neurofm.study.cells import PREDICTIONS as CELL_PREDICTIONS
 from neurofm.study.opened import Allowed, OpenedStudy, open_study
 from neurofm.study.probes import Encoding, probe_rows
 from neurofm.study.record import (
-    CALIBRATION,
-    COMPARISONS,
     FAILURES,
     PREDICTIONS,
-    RESULTS,
     SCANS,
-    SUBGROUPS,
     StudyRecord,
     embeddings_file,
     write_study,
 )
+from neurofm.study.tabulating import derive_study
 from neurofm.versions import software_record
 
 _SETTINGS = "settings.json"
@@ -197,24 +195,17 @@ def _conclude(
     failures: Sequence[Failure],
     folder: Path,
 ) -> StudyRecord:
-    tables, tasks = tabulate_study(predictions, opened), tuple(_task_records(opened))
-    whole, scans = predictions[predictions["fraction"] == 1], scans_table(opened.frame)
-    for table, name in (
-        (predictions, PREDICTIONS),
-        (tables.results, RESULTS),
-        (tables.comparisons, COMPARISONS),
-        (tables.calibration, CALIBRATION),
-        (scans, SCANS),
-        (_subgroups(opened, whole, scans, tasks), SUBGROUPS),
-    ):
-        with atomic_path(folder / name) as temporary:
-            table.to_parquet(temporary, index=False)
+    tasks, scans = tuple(_task_records(opened)), scans_table(opened.frame)
+    derived = derive_study(predictions, scans, tasks, opened.study)
+    write_tables(folder, {PREDICTIONS: predictions, SCANS: scans, **derived.tables})
     seconds = [read_json(cell.folder / CELL)["seconds"] for cell in cells if is_done(cell)]
     cohorts, store = opened.frame.groupby("cohort"), opened.store
     record = StudyRecord(
         study=opened.study,
         tasks=tasks,
-        encoders=tuple(_encoder_records(opened)),
+        encoders=tuple(
+            weights_record(run, opened.seen[name]) for name, run in opened.encoders.items()
+        ),
         contract_fingerprint=store.contract.fingerprint(),
         data_fingerprint=opened.data,
         spacing_mm=store.spacing_mm,
@@ -225,50 +216,14 @@ def _conclude(
         cells=len(cells),
         failed=tuple(failure.participant for failure in failures),
         seconds_of_cells=round(sum(seconds), 1),
-        warnings=opened.warnings + confounding_warnings(whole, scans, tasks) + tables.warnings,
+        warnings=opened.warnings + derived.warnings,
         software=software_record(),
+        preprocessing=store.contract.in_words(),
     )
     write_study(folder, record)
     return record
 
 
-def _subgroups(
-    opened: OpenedStudy, whole: pd.DataFrame, scans: pd.DataFrame, tasks: Sequence[TaskRecord]
-) -> pd.DataFrame:
-    study = opened.study
-    models = [model.name for model in study.models]
-    return subgroup_table(whole, scans, tasks, study.evaluation, study.seed, models=models)
-
-
-def tabulate_study(predictions: pd.DataFrame, opened: OpenedStudy) -> Tables:
-    """Results of every share of the training part; comparisons and warnings of the whole."""
-    study = opened.study
-    tasks = list(_task_records(opened))
-    each = {
-        fraction: tabulate(
-            predictions[predictions["fraction"] == fraction], tasks, study.evaluation, study.seed,
-            study.first,
-        )
-        for fraction in study.fractions
-    }  # fmt: skip
-    results = [tables.results.assign(fraction=fraction) for fraction, tables in each.items()]
-    whole = each[1.0]
-    return replace(whole, results=pd.concat(results, ignore_index=True))
-
-
 def _task_records(opened: OpenedStudy) -> Iterator[TaskRecord]:
     for task in opened.study.tasks:
         yield task_record(opened.whole(task)).model_copy(update={"task": task.name})
-
-
-def _encoder_records(opened: OpenedStudy) -> Iterator[WeightsRecord]:
-    for name, run in opened.encoders.items():
-        yield WeightsRecord(
-            model=name,
-            weights_sha256=run.card.weights_sha256,
-            recipe_fingerprint=run.card.recipe_fingerprint,
-            encoder=run.card.encoder.kind,
-            features=run.card.features,
-            target=None,
-            overlap=0,
-        )
