@@ -134,6 +134,23 @@ def test_a_smaller_share_trains_on_fewer_people(
     assert counts[0.5] == round(counts[1.0] / 2)
 
 
+def test_a_share_of_fewer_people_than_a_batch_is_one_batch(
+    study_place: SimpleNamespace, carry_out: Callable[..., Any], tmp_path: Path
+) -> None:
+    values = study_place.kit.values
+    study = study_place.kit.study(
+        tasks=values["tasks"][1:], models=values["models"][:1], seeds=1, fractions=[0.2, 1.0]
+    )
+    _, failures = carry_out(study, tmp_path / "out")
+    assert not failures
+    for place in (each[2] for each in trained_places(study)):
+        card = load_weights(tmp_path / "out" / cell_folder(place) / "run").card
+        assert card.head is not None
+        assert card.recipe is not None
+        batch = card.recipe["training"]["batch_size"]
+        assert batch == min(3, card.head.train_participants) == (2 if place.fraction < 1 else 3)
+
+
 def test_results_have_every_share_and_comparisons_the_whole(finished: Path) -> None:
     results = pd.read_parquet(finished / "results.parquet")
     assert set(results["fraction"]) == {0.5, 1.0}

@@ -112,8 +112,22 @@ def trained_places(study: StudyConfig) -> Iterator[tuple[TaskOfStudy, ModelOfStu
                         yield task, model, Place(task.name, model.name, fraction, seed)
 
 
-def cell_recipe(study: StudyConfig, task: TaskOfStudy, model: ModelOfStudy, place: Place) -> Recipe:
-    """All effective values of a cell's run."""
+def cell_recipe(
+    study: StudyConfig,
+    task: TaskOfStudy,
+    model: ModelOfStudy,
+    place: Place,
+    participants: int | None = None,
+) -> Recipe:
+    """All effective values of a cell's run.
+
+    Args:
+        study: with the values common to all.
+        task: what is predicted, for whom.
+        model: its recipe.
+        place: share and seed.
+        participants: in the training part; fewer than a batch are one batch.
+    """
     assert model.recipe is not None
     of_task: Mapping[str, Any] = {
         "name": f"{study.name}: {place}",
@@ -121,7 +135,11 @@ def cell_recipe(study: StudyConfig, task: TaskOfStudy, model: ModelOfStudy, plac
         "objective": {"target": task.target, "classes": list(task.classes)},
         "split": {"task_cohorts": list(task.cohorts), "task_train_fraction": place.fraction},
     }
-    return effective_recipe(study, model.recipe, model.changes, of_task)
+    recipe = effective_recipe(study, model.recipe, model.changes, of_task)
+    if participants is None or participants >= recipe.training.batch_size:
+        return recipe
+    training = recipe.training.model_copy(update={"batch_size": participants})
+    return recipe.model_copy(update={"training": training})
 
 
 def cell_folder(place: Place) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from neurofm.cohorts.failures import Failure, write_failures
+from neurofm.cohorts.task_roles import TRAIN
 from neurofm.config.study import StudyConfig
 from neurofm.errors import RunError
 from neurofm.evaluation.record import TaskRecord
@@ -133,10 +134,11 @@ def _cells(opened: OpenedStudy, folder: Path, machinery: Machinery, allowed: All
     cells = []
     for task, model, place in trained_places(opened.study):
         run = opened.encoders[model.encoder] if model.encoder is not None else None
+        people = opened.tasks[task.name, place.fraction].target_of(TRAIN).num_participants
         cells.append(
             Cell(
                 place=place,
-                recipe=cell_recipe(opened.study, task, model, place),
+                recipe=cell_recipe(opened.study, task, model, place, people),
                 store=opened.store.folder.absolute(),
                 content=opened.store.content,
                 weights=run.folder.absolute() if run else None,
