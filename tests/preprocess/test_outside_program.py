@@ -86,7 +86,8 @@ def test_the_program_ends_with_the_process_that_started_it(
     end: signal.Signals, play_program: Play, tmp_path: Path
 ) -> None:
     hangs = play_program("hangs", HANGS)
-    code = (
+    code = (  # a background job of a shell is born deaf to Ctrl-C
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from pathlib import Path; from neurofm.preprocess.outside_program import run_program; "
         f"run_program([{str(hangs)!r}], Path({str(tmp_path)!r}))"
     )

@@ -180,6 +180,13 @@ def test_all_tables_follow_from_the_predictions(finished: Path, tmp_path: Path) 
     assert rebuild_study(tmp_path) == ()
 
 
+def test_rows_stand_in_the_order_of_the_study(finished: Path) -> None:
+    results = pd.read_parquet(finished / "results.parquet")
+    assert list(results["task"].unique()) == ["sex", "age"]
+    for _, rows in results.groupby(["task", "fraction", "metric"]):
+        assert list(rows["model"])[:3] == ["from scratch", "probe", "fine-tuned"]
+
+
 def test_the_same_call_again_trains_nothing_and_says_the_same(
     finished: Path, study_place: SimpleNamespace, carry_out: Callable[..., Any]
 ) -> None:

@@ -44,7 +44,7 @@ def efficiency_figure(saved: SavedStudy, task: TaskOfStudy) -> Figure:
     metric, better = str(rows["metric"].iloc[0]), str(rows["better"].iloc[0])
     unit = f" ({task.unit})" if task.unit and metric == "MAE" else ""
     axes.set_xlabel("share of the training part (%)")
-    axes.set_ylabel(f"{task.title}: {metric}{unit}, {better} is better")
+    axes.set_ylabel(f"{metric}{unit}\n{better} is better")
     axes.set_xticks([100 * fraction for fraction in study.fractions])
     axes.grid(axis="y", color=FAINT, linewidth=0.7)
     axes.set_axisbelow(True)

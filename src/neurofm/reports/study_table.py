@@ -149,7 +149,11 @@ def table_of(saved: SavedStudy) -> StudyTable:
         best = _best(rows.loc[rows.index.isin(asked)])
         columns.append(
             {
-                name: _cell(rows.loc[name], published(paper_rows.get(name), task.published), best)
+                name: _cell(
+                    rows.loc[name],
+                    published(paper_rows.get(name), task.published),
+                    best if name in asked else "",
+                )
                 for name in [*asked, *others]
                 if name in rows.index
             }

@@ -108,10 +108,8 @@ def run_study(  # noqa: PLR0917 - what, of what, with what, where to, how
         cells = _cells(opened, folder, machinery, allowed)
         failures = _work(cells, folder, machinery, progress)
         encoding = Encoding(opened, folder / "features", machinery.device, progress)
-        predictions = pd.concat(
-            [*(_predictions(cell) for cell in cells if is_done(cell)), probe_rows(encoding)],
-            ignore_index=True,
-        )
+        done = [_predictions(cell) for cell in cells if is_done(cell)]
+        predictions = _in_order(pd.concat([*done, probe_rows(encoding)]), opened.study)
         for name, run in opened.encoders.items():
             sha256 = run.card.weights_sha256
             write_embeddings(
@@ -184,6 +182,19 @@ def _jobs(
     seen = [folder, *{cell.store / "store.json" for cell in waiting[:1]}]
     with workers_at(machinery.cluster, seen, machinery.cell_minutes, work_on) as run:
         yield run
+
+
+def _in_order(predictions: pd.DataFrame, study: StudyConfig) -> pd.DataFrame:
+    """Tasks and models as the study has them, baselines last."""
+    tasks = {task.name: place for place, task in enumerate(study.tasks)}
+    models = {model.name: place for place, model in enumerate(study.models)}
+    places = pd.DataFrame(
+        {
+            "task": predictions["task"].map(tasks).to_numpy(),
+            "model": predictions["model"].map(models).fillna(len(models)).to_numpy(),
+        }
+    ).sort_values(["task", "model"], kind="stable")
+    return predictions.iloc[places.index].reset_index(drop=True)
 
 
 def _predictions(cell: Cell) -> pd.DataFrame:
