@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -94,9 +95,15 @@ def find_recipe(reference: str | Path) -> Path:
     packaged = packaged_recipes()
     if str(reference) in packaged:
         return packaged[str(reference)]
-    near = difflib.get_close_matches(str(reference), packaged, n=1)
-    mend = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(sorted(packaged))}"
-    raise ConfigError("no such recipe", mend, reference)
+    raise no_such("recipe", reference, packaged)
+
+
+def no_such(kind: str, reference: str | Path, packaged: Iterable[str]) -> ConfigError:
+    """What is said of a recipe or study that is neither a file nor comes with neurofm."""
+    names = sorted(packaged)
+    near = difflib.get_close_matches(str(reference), names, n=1)
+    mend = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names)}"
+    return ConfigError(f"no such {kind}", mend, reference)
 
 
 def packaged_recipes() -> dict[str, Path]:
@@ -110,11 +117,20 @@ def recipes_folder() -> Path:
     return inside if inside.is_dir() else Path(__file__).parents[3] / "recipes"
 
 
-def _apply_override(values: dict[str, Any], override: str) -> None:
+def split_override(override: str) -> tuple[list[str], str]:
+    """The sections and the key of "section.key=value", and the value as it was written.
+
+    Raises:
+        ConfigError: it is not of this form.
+    """
     name, equals, text = override.partition("=")
     if not equals or not name:
         raise ConfigError("is not of the form section.key=value", "", override)
-    *sections, key = name.split(".")
+    return name.split("."), text
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    (*sections, key), text = split_override(override)
     target = values
     for section in sections:
         target = target.setdefault(section, {})

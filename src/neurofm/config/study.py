@@ -5,7 +5,6 @@ Its models are recipes; a study says what is laid over each of them.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +14,15 @@ from pydantic import model_validator
 from neurofm.config.knobs import Section, knob
 from neurofm.config.learning import EvaluationConfig
 from neurofm.config.preparation import PhantomConfig, SplitConfig
-from neurofm.config.recipe import Recipe, check_recipe, check_section, find_recipe, recipes_folder
+from neurofm.config.recipe import (
+    Recipe,
+    check_recipe,
+    check_section,
+    find_recipe,
+    no_such,
+    recipes_folder,
+    split_override,
+)
 from neurofm.config.yaml_reader import parse_yaml, read_yaml
 from neurofm.errors import ConfigError
 from neurofm.files import fingerprint_of
@@ -127,19 +134,14 @@ def load_study(reference: str | Path, overrides: tuple[str, ...] = ()) -> StudyC
     """
     path = find_study(reference)
     if path is None:
-        packaged = packaged_studies()
-        near = difflib.get_close_matches(str(reference), packaged, n=1)
-        mend = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(packaged)}"
-        raise ConfigError("no such study", mend, reference)
+        raise no_such("study", reference, packaged_studies())
     values = read_yaml(path)
     if not isinstance(values, dict):
         raise ConfigError("is not a list of 'key: value' lines", "compare with recipes/paper", path)
     for override in overrides:
-        name, equals, text = override.partition("=")
-        if not equals or not name:
-            raise ConfigError("is not of the form section.key=value", "", override)
+        keys, text = split_override(override)
         change: Any = parse_yaml(text, override)
-        for key in reversed(name.split(".")):
+        for key in reversed(keys):
             change = {key: change}
         values = laid_over(values, change)
     study = check_section(StudyConfig, {"name": path.parent.name} | values, path)

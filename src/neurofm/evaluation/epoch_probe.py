@@ -25,6 +25,7 @@ from neurofm.evaluation.probing import task_names, why_not_evaluated
 from neurofm.evaluation.uncertainty import bootstrap, percentile_interval, resample_weights
 from neurofm.models.embeddings import embed_store
 from neurofm.models.encoder import build_encoder
+from neurofm.models.weights import encoder_tensors
 from neurofm.progress import SilentProgress
 from neurofm.seeds import random_stream
 from neurofm.store.reader import Store
@@ -73,13 +74,7 @@ class EpochProbe:
 
     def _encoder_of(self, state: Mapping[str, Tensor]) -> nn.Module:
         encoder = build_encoder(self._recipe.encoder, spacing_mm=self._store.spacing_mm)
-        prefix = "encoder."
-        own = {
-            name.removeprefix(prefix): tensor
-            for name, tensor in state.items()
-            if name.startswith(prefix)
-        }
-        encoder.load_state_dict(own)
+        encoder.load_state_dict(encoder_tensors(state))
         return encoder.eval().requires_grad_(False)
 
     def _score(self, features: Float[np.ndarray, "scans features"], target: Target) -> ProbeScore:
