@@ -108,8 +108,9 @@ def run_study(  # noqa: PLR0917 - what, of what, with what, where to, how
         cells = _cells(opened, folder, machinery, allowed)
         failures = _work(cells, folder, machinery, progress)
         encoding = Encoding(opened, folder / "features", machinery.device, progress)
-        done = [_predictions(cell) for cell in cells if is_done(cell)]
-        predictions = _in_order(pd.concat([*done, probe_rows(encoding)]), opened.study)
+        finished = [cell for cell in cells if is_done(cell)]
+        tables = [*map(_predictions, finished), probe_rows(encoding)]
+        predictions = _in_order(pd.concat(tables), opened.study)
         for name, run in opened.encoders.items():
             sha256 = run.card.weights_sha256
             write_embeddings(
@@ -117,7 +118,7 @@ def run_study(  # noqa: PLR0917 - what, of what, with what, where to, how
                 encoding.features(sha256, run.encoder), sha256,
                 store.contract.fingerprint(),
             )  # fmt: skip
-        return _conclude(opened, cells, predictions, failures, folder), failures
+        return _conclude(opened, finished, predictions, failures, folder), failures
 
 
 def _claim(opened: OpenedStudy, folder: Path) -> None:
@@ -186,15 +187,16 @@ def _jobs(
 
 def _in_order(predictions: pd.DataFrame, study: StudyConfig) -> pd.DataFrame:
     """Tasks and models as the study has them, baselines last."""
-    tasks = {task.name: place for place, task in enumerate(study.tasks)}
-    models = {model.name: place for place, model in enumerate(study.models)}
-    places = pd.DataFrame(
-        {
-            "task": predictions["task"].map(tasks).to_numpy(),
-            "model": predictions["model"].map(models).fillna(len(models)).to_numpy(),
-        }
-    ).sort_values(["task", "model"], kind="stable")
-    return predictions.iloc[places.index].reset_index(drop=True)
+    names = {
+        "task": [task.name for task in study.tasks],
+        "model": [model.name for model in study.models],
+    }
+
+    def place(column: pd.Series) -> pd.Series:
+        known = names[str(column.name)]
+        return column.map({name: at for at, name in enumerate(known)}).fillna(len(known))
+
+    return predictions.sort_values(list(names), key=place, kind="stable", ignore_index=True)
 
 
 def _predictions(cell: Cell) -> pd.DataFrame:
@@ -203,7 +205,7 @@ def _predictions(cell: Cell) -> pd.DataFrame:
 
 def _conclude(
     opened: OpenedStudy,
-    cells: Sequence[Cell],
+    finished: Sequence[Cell],
     predictions: pd.DataFrame,
     failures: Sequence[Failure],
     folder: Path,
@@ -211,7 +213,7 @@ def _conclude(
     tasks, scans = tuple(_task_records(opened)), scans_table(opened.frame)
     derived = derive_study(predictions, scans, tasks, opened.study)
     write_tables(folder, {PREDICTIONS: predictions, SCANS: scans, **derived.tables})
-    seconds = [read_json(cell.folder / CELL)["seconds"] for cell in cells if is_done(cell)]
+    seconds = [read_json(cell.folder / CELL)["seconds"] for cell in finished]
     cohorts, store = opened.frame.groupby("cohort"), opened.store
     record = StudyRecord(
         study=opened.study,
@@ -226,7 +228,7 @@ def _conclude(
         participants_by_cohort={
             str(name): int(rows["participant_id"].nunique()) for name, rows in cohorts
         },
-        cells=len(cells),
+        cells=len(finished) + len(failures),
         failed=tuple(failure.participant for failure in failures),
         seconds_of_cells=round(sum(seconds), 1),
         warnings=opened.warnings + derived.warnings,
