@@ -124,7 +124,7 @@ def _steps(config: PreprocessConfig) -> tuple[Step, ...]:
         Step(
             name="registration",
             method=f"ants-{config.transform}",
-            version=3,
+            version=4,
             parameters={"spacing_mm": config.registration_spacing_mm},
         ),
         Step(

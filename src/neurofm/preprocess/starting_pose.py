@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage, optimize
 from scipy.spatial.transform import Rotation
 
+from neurofm.preprocess.joint_histogram import joint_histogram
 from neurofm.preprocess.resampling import coarsen, crop_around, cropped
 from neurofm.volumes.volume import Volume
 
@@ -60,24 +61,20 @@ class _Comparison:
         margins = [int(np.ceil(_MARGIN_MM / spacing)) for spacing in template.spacing_mm]
         box = crop_around(np.asarray(own > 0.1 * own.max()), (margins[0], margins[1], margins[2]))
         self._template = cropped(template, box)
-        self._moving = np.asarray(brain.array, dtype=np.float32)
+        self._moving = np.ascontiguousarray(brain.array, dtype=np.float32)
         self._from_mm = np.linalg.inv(brain.affine)
         self._top = max(float(np.percentile(self._moving[self._moving > 0], 99.9)), 1e-12)
         fixed = np.asarray(self._template.array, dtype=np.float32)
-        self._fixed_bins = _bins_of(fixed.ravel(), float(fixed.max()))[0] * _BINS
+        self._fixed_bins = _bins_of(fixed, float(fixed.max()))
         self._centre = _centre_of_mass(self._template)
         self._centred = np.eye(4)
         self._centred[:3, 3] = self._centre - _centre_of_mass(brain)
 
     def __call__(self, pose: npt.NDArray[np.float64]) -> float:
         to_voxel = self._from_mm @ np.linalg.inv(self.matrix(pose)) @ self._template.affine
-        moved = ndimage.affine_transform(
-            self._moving, to_voxel[:3, :3], to_voxel[:3, 3], self._template.shape, order=1
+        return -_mutual_information(
+            joint_histogram(self._moving, to_voxel, self._fixed_bins, _BINS, self._top)
         )
-        below, share = _bins_of(moved.ravel(), self._top)
-        pairs = self._fixed_bins + below
-        joint = np.bincount(pairs, 1 - share, _BINS**2) + np.bincount(pairs + 1, share, _BINS**2)
-        return -_mutual_information(joint.reshape(_BINS, _BINS).astype(np.float64))
 
     def matrix(self, pose: npt.NDArray[np.float64]) -> Matrix:
         """The (4, 4) matrix, scan mm -> template mm, of six numbers."""
@@ -95,13 +92,10 @@ def _improved(
     return np.asarray(found.x, dtype=np.float64)
 
 
-def _bins_of(
-    values: npt.NDArray[np.float32], top: float
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
-    """The lower of the two bins each value falls between, and its share of the upper one."""
+def _bins_of(values: npt.NDArray[np.float32], top: float) -> npt.NDArray[np.int64]:
+    """The lower of the two bins each value falls between."""
     scaled = np.clip(values * np.float32((_BINS - 1) / top), 0, np.float32(_BINS - 1.001))
-    below = scaled.astype(np.intp)
-    return below, scaled - below.astype(np.float32)
+    return np.ascontiguousarray(scaled, dtype=np.int64)
 
 
 def _mutual_information(joint: npt.NDArray[np.float64]) -> float:
