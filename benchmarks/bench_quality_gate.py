@@ -2,6 +2,7 @@
 
 python benchmarks/bench_quality_gate.py [SCANS] (default ../shared/scans); about 30 minutes
 python benchmarks/bench_quality_gate.py --phantoms; the same on three simulated heads, 3 minutes
+python benchmarks/bench_quality_gate.py --strokes; do 24 simulated strokes pass? 2 minutes
 
 Results are spoiled after preprocessing, as a wrong registration would; scans before it, under an
 unchanged header. Caught means "look", "fail" or an error.
@@ -62,6 +63,22 @@ def main_on_phantoms() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_phantom_cohort(Path(folder), config, seed=1)
         count_caught(sorted(Path(folder).glob("sub-*/anat/*_T1w.nii.gz")))
+
+
+def main_on_strokes() -> None:
+    """Print the verdicts on simulated brains with a lesion on one side."""
+    config = PhantomConfig(
+        participants=24, spacing_mm=3.0, stripped=True, repeat_fraction=0,
+        mci_fraction=0, ad_fraction=0, stroke_fraction=1,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        write_phantom_cohort(Path(folder), config, seed=1)
+        found = [
+            prepare_scan(path, CONFIG).quality
+            for path in sorted(Path(folder).glob("sub-*/anat/*_T1w.nii.gz"))
+        ]
+    print(dict(Counter(quality.verdict for quality in found)))
+    print(f"inner correlation at least {min(quality.inner_correlation for quality in found):.2f}")
 
 
 def count_caught(good: Sequence[Path]) -> None:
@@ -144,5 +161,7 @@ def _normal(image: Array) -> Array:
 if __name__ == "__main__":
     if "--phantoms" in sys.argv:
         main_on_phantoms()
+    elif "--strokes" in sys.argv:
+        main_on_strokes()
     else:
         main(scans_folder())

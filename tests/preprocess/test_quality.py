@@ -164,3 +164,38 @@ def test_dice_is_twice_the_common_voxels_over_all_voxels() -> None:
     assert dice(first, second) == pytest.approx(4 / 6)
     assert dice(first, first) == 1
     assert dice(np.zeros(3, bool), np.zeros(3, bool)) == 0
+
+
+def with_dark_balls(image: np.ndarray, centres_mm: list[tuple[float, ...]]) -> np.ndarray:
+    """The image with balls of 25 mm radius, 65 mL, as dark as fluid."""
+    affine = template_grid(3.0).affine
+    places = np.moveaxis(np.indices(image.shape), 0, -1) @ affine[:3, :3].T + affine[:3, 3]
+    for centre in centres_mm:
+        inside = np.linalg.norm(places - np.array(centre), axis=-1) < 25
+        image = np.where(inside & (image > 0), 0.15 * image.max(), image)
+    return image.astype(np.float32)
+
+
+def test_a_stroke_on_one_side_is_left_out_of_the_comparison(space: TemplateSpace) -> None:
+    image, tissue = moved()
+    right, left = (38.0, -20.0, 20.0), (-38.0, -20.0, 20.0)
+    one = judge(with_dark_balls(image, [right]), tissue, np.eye(4), space)
+    both = judge(with_dark_balls(image, [right, left]), tissue, np.eye(4), space)
+    assert one.verdict == "pass"
+    assert one.inner_correlation > 0.95 > both.inner_correlation
+    assert one.correlation > 0.95 > both.correlation
+
+
+def test_a_turned_brain_with_a_stroke_is_seen(space: TemplateSpace) -> None:
+    image, tissue = moved((15, 0, 0))
+    dark = with_dark_balls(image, [(38.0, -20.0, 20.0)])
+    assert judge(dark, tissue, np.eye(4), space).verdict != "pass"
+
+
+def test_a_dark_half_is_no_lesion(space: TemplateSpace) -> None:
+    image, tissue = moved()
+    dark = image.copy()
+    dark[: len(dark) // 2] *= 0.3
+    quality = judge(dark, tissue, np.eye(4), space)
+    assert quality.correlation < judge(image, tissue, np.eye(4), space).correlation - 0.2
+    assert quality.verdict != "pass"

@@ -19,6 +19,12 @@ _EVERY_MM = 3.0
 _SMOOTHED_MM = 3.0
 # How deep inside both brains the second correlation begins.
 _DEPTH_MM = 9.0
+# A lesion is darker than this share of the tissue deep inside, where the template has tissue as
+# surely as this, on one side only, as large as this; and no more of the brain than this.
+_DARK_SHARE = 0.6
+_TISSUE_PRIOR = 0.7
+_LESION_ML = 5.0
+_LESION_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,8 @@ class Likeness:
     """A brain compared with the template's after stretching it along each axis to its size.
 
     A rigid registration keeps a small head small, which says nothing against it. The stretch comes
-    from the spread of both masks along the template's axes.
+    from the spread of both masks along the template's axes. What is as dark as fluid on one side
+    only, as after a stroke, says nothing against a registration: both correlations leave it out.
 
     Attributes:
         correlation: of both images over both brains, smoothed by 3 mm.
@@ -67,12 +74,36 @@ def likeness_of(image: Floats, brain: Mask, template: TemplateSpace) -> Likeness
     first, second = (ndimage.gaussian_filter(each, sigma) for each in (stretched, model))
     depth = max(1, round(_DEPTH_MM / voxel_mm))
     inner = own_brain & ndimage.binary_erosion(model_brain, iterations=depth)
+    priors = template.priors[:, *every]
+    tissue = own_brain & (priors[1] + priors[2] > _TISSUE_PRIOR)
+    sound = ~_lesion(first, tissue, inner, voxel_mm**3 / 1000)
     return Likeness(
-        correlation=_correlation(first, second, own_brain | model_brain),
-        inner_correlation=_correlation(first, second, inner),
+        correlation=_correlation(first, second, (own_brain | model_brain) & sound),
+        inner_correlation=_correlation(first, second, inner & sound),
         shape_overlap=dice(own_brain, model_brain),
-        white_over_grey=_white_over_grey(stretched, own_brain, template.priors[:, *every]),
+        white_over_grey=_white_over_grey(stretched, own_brain, priors),
     )
+
+
+def _lesion(image: Floats, tissue: Mask, inner: Mask, voxel_ml: float) -> Mask:
+    """Where the image is dark in places of tissue, and bright in the mirror: nowhere if too large.
+
+    Args:
+        image: (x, y, z) smoothed and stretched; the grid's middle is the template's midline.
+        tissue: where the template has tissue.
+        inner: deep inside both brains.
+        voxel_ml: volume of a voxel.
+    """
+    nowhere = np.zeros_like(tissue)
+    if not (tissue & inner).any():
+        return nowhere
+    dark = tissue & (image < _DARK_SHARE * np.median(image[tissue & inner]))
+    parts, _ = ndimage.label(ndimage.binary_opening(dark & ~dark[::-1]))
+    large = np.bincount(parts.ravel()) * voxel_ml >= _LESION_ML
+    large[0] = False
+    # Two voxels more, for the smoothing has spread its edge.
+    lesion = ndimage.binary_dilation(large[parts], iterations=2)
+    return lesion if (lesion & inner).sum() <= _LESION_SHARE * inner.sum() else nowhere
 
 
 def dice(first: Mask, second: Mask) -> float:
