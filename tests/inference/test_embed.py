@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 from neurofm.commands.embed import embed
-from neurofm.config.preparation import StoreConfig
+from neurofm.config.preparation import PreprocessConfig, StoreConfig
 from neurofm.config.recipe import Recipe, check_recipe
 from neurofm.errors import ContractError, RunError
-from neurofm.inference.embed import embed_sources, preprocessing_of
+from neurofm.inference.embed import embed_sources, preprocessing_of, require_fitting
 from neurofm.models.card import Card
 from neurofm.models.encoder import build_encoder
 from neurofm.models.released_model import released_contract
@@ -154,6 +154,16 @@ def test_another_preprocessing_goes_on_only_when_asked_and_says_so() -> None:
         preprocessing_of(of)
     _, notes = preprocessing_of(of, allow_other_contract=True)
     assert "step 'bias-field'" in notes[0]
+
+
+def test_neurofms_steps_stand_in_for_other_tools_where_the_card_takes_them() -> None:
+    of = card(released_contract()).model_copy(update={"recipe": None, "takes_neurofm_steps": True})
+    config, notes = preprocessing_of(of)
+    assert config == PreprocessConfig()
+    assert "in place of the weights' makers' own tools (step 'bias-field'" in notes[0]
+    affine = contract_of(PreprocessConfig(transform="affine"))
+    with pytest.raises(ContractError, match="registration|bias-field"):
+        require_fitting(affine, 6.0, of, False)
 
 
 def test_weights_that_do_not_say_get_the_defaults_with_a_note() -> None:

@@ -14,9 +14,10 @@ def import_weights(
     checkpoint: Path,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    adapter: str | None = None,
     allow_incomplete: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Read the paper's published checkpoint into weights.safetensors and card.json.
+    """Read a checkpoint that others published into weights.safetensors and card.json.
 
     Parameters
     ----------
@@ -24,17 +25,24 @@ def import_weights(
         A torch.save file, or a tar that holds one, with any ending.
     output
         New folder for the weights; give it to --weights.
+    adapter
+        How to read it: 3d-neuro-simclr (the paper's), medicalnet or monai-resnet; found by the
+        names of its tensors where not given.
     allow_incomplete
         Import what matches even where names are missing or left over.
     """
     from neurofm.models.checkpoint_import import import_checkpoint
 
-    report = import_checkpoint(checkpoint, output, allow_incomplete)
-    for names, kind in ((report.missing, "missing"), (report.unexpected, "unexpected")):
+    report = import_checkpoint(checkpoint, output, allow_incomplete, adapter)
+    for names, kind in (
+        (report.missing, "missing"),
+        (report.unexpected, "unexpected"),
+        (report.left_out, "left out, for another task"),
+    ):
         for name in names:
             err.print(f"{kind}: {name}", markup=False, soft_wrap=True)
     out.print(
-        f"{len(report.matched)} matched, {len(report.missing)} missing, "
+        f"{report.adapter}: {len(report.matched)} matched, {len(report.missing)} missing, "
         f"{len(report.unexpected)} unexpected -> {output}",
         markup=False,
         soft_wrap=True,

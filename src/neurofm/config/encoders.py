@@ -70,6 +70,28 @@ class ViTConfig(Section):
         return self.width
 
 
+class MonaiResNetConfig(Section):
+    """A 3D ResNet that others trained, as MONAI builds it; recipes cannot ask for one."""
+
+    kind: Literal["monai-resnet"] = knob("monai-resnet", "-", "MONAI 3D ResNet, one channel.")
+    blocks: tuple[Side, Side, Side, Side] = knob(
+        (2, 2, 2, 2), "blocks", "Of the four stages: (2, 2, 2, 2) for ResNet-18."
+    )
+    bottleneck: bool = knob(False, "-", "Blocks of three convolutions (ResNet-50) or of two.")
+    widths: tuple[Side, Side, Side, Side] = knob(
+        (64, 128, 256, 512), "channels", "Channels of the four stages."
+    )
+    stem_voxels: int = knob(7, "voxels", "Side of the first convolution's kernel.", ge=1)
+    stem_stride: int = knob(1, "voxels", "Its stride (MONAI 1, MedicalNet 2).", ge=1, le=2)
+    shortcut: Literal["A", "B"] = knob("B", "-", "Zero padding (A) or a 1x1x1 convolution (B).")
+    shortcut_bias: bool = knob(True, "-", "Whether that convolution has a bias.")
+
+    @property
+    def features(self) -> int:
+        """Width of the encoder's output."""
+        return self.widths[-1] * (4 if self.bottleneck else 1)
+
+
 def _kind(value: Any) -> Any:
     """Which encoder a section is of; recipes may leave out the paper's."""
     return value.get("kind", "resnet18") if isinstance(value, dict) else value.kind
@@ -77,5 +99,13 @@ def _kind(value: Any) -> Any:
 
 EncoderConfig = Annotated[
     Annotated[ResNetConfig, Tag("resnet18")] | Annotated[ViTConfig, Tag("vit")],
+    Discriminator(_kind),
+]
+
+# What a card can hold: also networks that neurofm uses but does not train.
+CardEncoderConfig = Annotated[
+    Annotated[ResNetConfig, Tag("resnet18")]
+    | Annotated[ViTConfig, Tag("vit")]
+    | Annotated[MonaiResNetConfig, Tag("monai-resnet")],
     Discriminator(_kind),
 ]

@@ -99,6 +99,9 @@ def _fit(facts: WeightsFacts, config: PreprocessConfig) -> Finding:
     difference = difference_of(ours, facts.contract)
     if not difference:
         return Finding("fit", "prepared with these settings, the scan fits the weights")
+    if facts.card.takes_neurofm_steps and config == PreprocessConfig():
+        remark = f"the weights' makers used other tools ({difference})"
+        return Finding("fit", "neurofm's steps stand in for the weights' own", remark)
     return Finding(
         "fit", "prepared with these settings, the scan does not fit the weights",
         f"{difference}; use the weights' own recipe, or say --allow-other-preprocessing",

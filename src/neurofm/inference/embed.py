@@ -13,7 +13,7 @@ from torch import nn
 
 from neurofm.cohorts.failures import Failure
 from neurofm.config.preparation import PreprocessConfig
-from neurofm.config.recipe import check_recipe, check_section
+from neurofm.config.recipe import check_recipe
 from neurofm.data.batch import Batch
 from neurofm.errors import ContractError, RunError
 from neurofm.files import require_writable
@@ -22,8 +22,9 @@ from neurofm.inference.sources import is_store
 from neurofm.models.card import Card, read_card
 from neurofm.models.embeddings import embed_store, write_embeddings
 from neurofm.models.encoding import encode
+from neurofm.models.suitability import origin_of, require_prepared_for
 from neurofm.models.weights import load_encoder
-from neurofm.preprocess.contract import Contract, contract_of, require_same
+from neurofm.preprocess.contract import Contract, contract_of
 from neurofm.progress import Progress, SilentProgress
 from neurofm.store.reader import Store, open_store
 from neurofm.training.device import choose_device
@@ -139,14 +140,16 @@ def encode_sources(
         notes = require_fitting(store.contract, store.spacing_mm, card, allow_other_contract)
         packed = [embed_packed(store, encoder, progress) for encoder in encoders]
         features = tuple(features for _, features in packed)
-        return Encoded(packed[0][0], features, store.contract.fingerprint(), (), notes)
+        contract = store.contract.fingerprint()
+        return Encoded(packed[0][0], features, contract, (), notes + origin_of(card))
     config, notes = preprocessing_of(card, allow_other_contract)
     with work_folder(work) as folder:
         table, failures = prepare_sources(sources, folder, config, workers, progress)
         features = tuple(
             _embed_prepared(table, folder, card, encoder, progress) for encoder in encoders
         )
-    return Encoded(table, features, contract_of(config).fingerprint(), failures, notes)
+    contract = contract_of(config).fingerprint()
+    return Encoded(table, features, contract, failures, notes + origin_of(card))
 
 
 def require_new(output: Path) -> None:
@@ -176,8 +179,7 @@ def preprocessing_of(
         return config, (
             "The weights do not say how their scans were preprocessed: neurofm's defaults used.",
         )
-    wanted = check_section(Contract, card.contract, "card.json")
-    return config, require_same(contract_of(config), wanted, allow_other_contract)
+    return config, require_prepared_for(card, contract_of(config), allow_other_contract)
 
 
 def require_fitting(
@@ -193,10 +195,7 @@ def require_fitting(
             f"the store is at {spacing_mm:g} mm, the weights need {card.spacing_mm:g} mm",
             f"pack with store.spacing_mm={card.spacing_mm:g}",
         )
-    if card.contract is None:
-        return ()
-    wanted = check_section(Contract, card.contract, "card.json")
-    return require_same(contract, wanted, allow_other_contract)
+    return require_prepared_for(card, contract, allow_other_contract)
 
 
 def embed_packed(

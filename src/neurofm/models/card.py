@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, JsonValue, ValidationError
 
-from neurofm.config.encoders import EncoderConfig
+from neurofm.config.encoders import CardEncoderConfig
 from neurofm.config.knobs import Section
 from neurofm.errors import WeightsError
 from neurofm.files import write_json
@@ -36,6 +36,8 @@ class Card(Section):
         spacing_mm: isotropic voxel size of the volumes it was trained on.
         contract: the preprocessing of those volumes, as JSON; None where it is not known.
         contract_fingerprint: names that contract.
+        takes_neurofm_steps: whether neurofm's default steps may stand in for that contract, with a
+            note: weights that others made with other tools for the same steps.
         recipe: the whole recipe of the run, as JSON; None for imported weights.
         recipe_fingerprint: names that recipe.
         cohorts: what was seen in pre-training.
@@ -56,11 +58,12 @@ class Card(Section):
     """
 
     format_version: int = CARD_FORMAT
-    encoder: EncoderConfig
+    encoder: CardEncoderConfig
     features: int
     spacing_mm: float
     contract: dict[str, JsonValue] | None = None
     contract_fingerprint: str | None = None
+    takes_neurofm_steps: bool = False
     recipe: dict[str, JsonValue] | None = None
     recipe_fingerprint: str | None = None
     cohorts: tuple[CohortCount, ...] = ()

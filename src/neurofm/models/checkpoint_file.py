@@ -26,7 +26,9 @@ _PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # before torch 
 
 
 def read_checkpoint(path: Path) -> Mapping[str, Tensor]:
-    """The `model_state_dict` of a `torch.save` file, bare or inside a tar, with any ending.
+    """The tensors of a `torch.save` file, bare or inside a tar, with any ending.
+
+    They are its `model_state_dict` or `state_dict`, or all that it holds.
 
     Read with `weights_only=True` and nothing else: a file that needs code to load is refused.
 
@@ -37,7 +39,7 @@ def read_checkpoint(path: Path) -> Mapping[str, Tensor]:
     _refuse_what_is_no_checkpoint(path)
     with _opened(path) as file:
         content = _load_tensors_only(file, path)
-    state = content.get("model_state_dict", content) if isinstance(content, dict) else None
+    state = _state_of(content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not state:
         raise WeightsError("holds no 'model_state_dict'", "give a training checkpoint", path)
     others = [str(name) for name, value in state.items() if not isinstance(value, Tensor)]
@@ -48,6 +50,13 @@ def read_checkpoint(path: Path) -> Mapping[str, Tensor]:
             path,
         )
     return {str(name): tensor for name, tensor in state.items()}
+
+
+def _state_of(content: dict[Any, Any]) -> Any:
+    for key in ("model_state_dict", "state_dict"):
+        if key in content:
+            return content[key]
+    return content
 
 
 def _refuse_what_is_no_checkpoint(path: Path) -> None:

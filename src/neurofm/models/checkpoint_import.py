@@ -1,19 +1,18 @@
-"""Import of the paper's published checkpoint: every name accounted for, or an error."""
+"""Import of a foreign checkpoint: every name accounted for, or an error."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from neurofm.config.encoders import ResNetConfig
 from neurofm.config.objectives import SimCLRConfig
 from neurofm.errors import WeightsError
 from neurofm.files import sha256_of
-from neurofm.models import released_model
+from neurofm.models.adapters import Adapted, Adapter, find_adapter
 from neurofm.models.card import CARD_FILE, Card
 from neurofm.models.checkpoint_file import read_checkpoint
 from neurofm.models.encoder import build_encoder
@@ -26,17 +25,21 @@ _WRAPPERS = ("module.", "_orig_mod.")
 
 @dataclass(frozen=True)
 class ImportReport:
-    """Names of a checkpoint against those of the released model.
+    """Names of a checkpoint against those of the network that its adapter says it is.
 
     Attributes:
+        adapter: name of the adapter.
         matched: present with the right shape.
         missing: not in the checkpoint, or there with another shape.
         unexpected: in the checkpoint only, or there with another shape (then shown).
+        left_out: layers for another task, which an encoder does without.
     """
 
     matched: tuple[str, ...]
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
+    adapter: str = ""
+    left_out: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -44,8 +47,13 @@ class ImportReport:
         return not self.missing and not self.unexpected
 
 
-def import_checkpoint(path: Path, folder: Path, allow_incomplete: bool = False) -> ImportReport:
-    """Turn the paper's checkpoint into `weights.safetensors` and `card.json` in `folder`.
+def import_checkpoint(
+    path: Path,
+    folder: Path,
+    allow_incomplete: bool = False,
+    adapter: Adapter | str | None = None,
+) -> ImportReport:
+    """Turn a foreign checkpoint into `weights.safetensors` and `card.json` in `folder`.
 
     Names may start with `module.` or `_orig_mod.` (several processes, compiled); half precision
     becomes float32.
@@ -55,21 +63,28 @@ def import_checkpoint(path: Path, folder: Path, allow_incomplete: bool = False) 
         folder: a folder without weights.
         allow_incomplete: keep a partial match; names that are missing stay at their random start
             and are listed in the card.
+        adapter: how to read it, or an adapter's name; None finds the one that knows the layout.
 
     Raises:
-        WeightsError: the file is no readable checkpoint, the names do not match completely, or
-            `folder` holds weights already.
+        WeightsError: the file is no readable checkpoint, no adapter knows it, the names do not
+            match completely, or `folder` holds weights already.
     """
     for name in (WEIGHTS_FILE, CARD_FILE):
         if (folder / name).exists():
             raise WeightsError("holds weights already", "choose another -o", folder)
-    found = _plain_names(read_checkpoint(path), path)
-    expected = _fresh_model().state_dict()
-    report = _compare(found, expected)
+    state = _plain_names(read_checkpoint(path), path)
+    try:
+        chosen = adapter if isinstance(adapter, Adapter) else find_adapter(state, adapter)
+        adapted = chosen.adapt(state)
+    except WeightsError as error:
+        raise WeightsError(error.what, error.mend, path) from None
+    expected = _fresh_model(adapted).state_dict()
+    found = _with_counters(adapted.state, expected)
+    report = replace(_compare(found, expected), adapter=chosen.name, left_out=adapted.left_out)
     if not report.matched or not (report.is_complete or allow_incomplete):
         raise WeightsError(_describe(report), _mend(report), path)
-    state = expected | {name: _as_float32(found[name]) for name in report.matched}
-    save_weights(folder, state, _card(path, report))
+    tensors = expected | {name: _as_float32(found[name]) for name in report.matched}
+    save_weights(folder, tensors, _card(path, adapted, report))
     return report
 
 
@@ -85,10 +100,26 @@ def _plain_names(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     return plain
 
 
-def _fresh_model() -> nn.ModuleDict:
-    config = ResNetConfig()
-    projector = build_projector(config.features, SimCLRConfig().projection_size)
-    return nn.ModuleDict({"encoder": build_encoder(config), "projector": projector})
+def _fresh_model(adapted: Adapted) -> nn.ModuleDict:
+    encoder = build_encoder(adapted.encoder, spacing_mm=adapted.origin.spacing_mm)
+    parts = {"encoder": encoder}
+    if adapted.has_projector:
+        size = SimCLRConfig().projection_size
+        parts["projector"] = build_projector(adapted.encoder.features, size)
+    return nn.ModuleDict(parts)
+
+
+def _with_counters(
+    found: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Batch norm's counters of batches, which old files lack and no result depends on, as zero."""
+    counters = {
+        name: torch.zeros_like(tensor)
+        for name, tensor in expected.items()
+        if name.endswith(".num_batches_tracked")
+        and name.replace("num_batches_tracked", "running_mean") in found
+    }
+    return counters | dict(found)
 
 
 def _compare(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> ImportReport:
@@ -125,20 +156,20 @@ def _mend(report: ImportReport) -> str:
     return "--allow-incomplete imports what matches"
 
 
-def _card(path: Path, report: ImportReport) -> Card:
-    contract = released_model.released_contract()
-    config = ResNetConfig()
+def _card(path: Path, adapted: Adapted, report: ImportReport) -> Card:
+    origin, contract = adapted.origin, adapted.origin.contract
     return Card(
-        encoder=config,
-        features=config.features,
-        spacing_mm=released_model.SPACING_MM,
-        contract=contract.model_dump(mode="json"),
-        contract_fingerprint=contract.fingerprint(),
-        cohorts=released_model.COHORTS,
+        encoder=adapted.encoder,
+        features=adapted.encoder.features,
+        spacing_mm=origin.spacing_mm,
+        contract=None if contract is None else contract.model_dump(mode="json"),
+        contract_fingerprint=None if contract is None else contract.fingerprint(),
+        takes_neurofm_steps=contract is not None,
+        cohorts=origin.cohorts,
         initialised=report.missing,
         software=software_record(),
-        description=released_model.DESCRIPTION,
-        source=f"{released_model.SOURCE} (file with SHA-256 {sha256_of(path)})",
-        citation=released_model.CITATION,
-        terms=released_model.TERMS,
+        description=origin.description,
+        source=f"{origin.source} (file with SHA-256 {sha256_of(path)})",
+        citation=origin.citation,
+        terms=origin.terms,
     )

@@ -8,9 +8,9 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from neurofm.config.encoders import ResNetConfig, ViTConfig
+from neurofm.config.encoders import MonaiResNetConfig, ResNetConfig, ViTConfig
 from neurofm.models.footprint import Saving
-from neurofm.models.resnet import build_resnet
+from neurofm.models.resnet import build_monai_resnet, build_resnet
 from neurofm.models.vit import ViT
 from neurofm.seeds import seed_of
 from neurofm.volumes.grids import model_shape
@@ -21,7 +21,7 @@ _NOTHING = Saving()
 
 
 def build_encoder(
-    config: ResNetConfig | ViTConfig,
+    config: ResNetConfig | ViTConfig | MonaiResNetConfig,
     seed: int = 0,
     saving: Saving = _NOTHING,
     *,
@@ -47,6 +47,8 @@ def build_encoder(
     def build() -> nn.Module:
         if isinstance(config, ViTConfig):
             return ViT(config, model_shape(spacing_mm), saving)
+        if isinstance(config, MonaiResNetConfig):
+            return build_monai_resnet(config)
         return build_resnet(config, saving)
 
     return build_with_seed(build, seed_of("encoder", seed))

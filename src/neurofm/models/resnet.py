@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from monai.networks.nets.resnet import ResNet, ResNetBlock
+from monai.networks.nets.resnet import ResNet, ResNetBlock, ResNetBottleneck
 from torch import Tensor, nn
 
-from neurofm.config.encoders import ResNetConfig
+from neurofm.config.encoders import MonaiResNetConfig, ResNetConfig
 from neurofm.models.batch_statistics import Norm, pieces
 from neurofm.models.checkpointed import checkpointed_block, checkpointed_rows
 from neurofm.models.footprint import Saving
@@ -42,6 +42,25 @@ def build_resnet(config: ResNetConfig, saving: Saving = _NOTHING) -> nn.Module:
     if config.norm == "group":
         replace_by_group_norm(network, config.norm_groups)
     return network
+
+
+def build_monai_resnet(config: MonaiResNetConfig) -> nn.Module:
+    """A ResNet of any depth as MONAI has it, without its last layer.
+
+    Shortcuts of type A give no gradient: such a network can be used, not trained.
+    """
+    return ResNet(  # type: ignore[no-any-return] # MONAI has no types
+        block=ResNetBottleneck if config.bottleneck else ResNetBlock,
+        layers=list(config.blocks),
+        block_inplanes=list(config.widths),
+        spatial_dims=3,
+        n_input_channels=1,
+        conv1_t_size=config.stem_voxels,
+        conv1_t_stride=config.stem_stride,
+        shortcut_type=config.shortcut,
+        feed_forward=False,
+        bias_downsample=config.shortcut_bias,
+    )
 
 
 class FrugalResNet(ResNet):  # type: ignore[misc] # MONAI has no types

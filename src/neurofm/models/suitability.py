@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
+from neurofm.config.preparation import PreprocessConfig
 from neurofm.config.recipe import check_section
 from neurofm.errors import ContractError, LeakageError
 from neurofm.models.card import Card
 from neurofm.models.overlap import overlap
-from neurofm.preprocess.contract import Contract, require_same
+from neurofm.preprocess.contract import Contract, contract_of, difference_of, require_same
 from neurofm.store.reader import Store
 
 
@@ -26,8 +27,34 @@ def check_contract(store: Store, card: Card, allow_other: bool) -> tuple[str, ..
         )
     if card.contract is None:
         return ("The weights do not say how their scans were preprocessed; it was not compared.",)
+    return require_prepared_for(card, store.contract, allow_other)
+
+
+def require_prepared_for(card: Card, given: Contract, allow_other: bool) -> tuple[str, ...]:
+    """Refuse scans that were not prepared as a card says, or note what differs.
+
+    Neurofm's default steps may stand in where the card takes them: the weights' makers used other
+    tools for the same steps on the same grid.
+
+    Raises:
+        ContractError: names the first thing that differs.
+    """
+    if card.contract is None:
+        return ()
     wanted = check_section(Contract, card.contract, "card.json")
-    return require_same(store.contract, wanted, allow_other)
+    stands_in = card.takes_neurofm_steps and given == contract_of(PreprocessConfig())
+    if not stands_in:
+        return require_same(given, wanted, allow_other)
+    return (
+        "The scans were prepared by neurofm's steps in place of the weights' makers' own tools "
+        f"({difference_of(given, wanted)}); embeddings may differ from theirs.",
+    )
+
+
+def origin_of(card: Card) -> tuple[str, ...]:
+    """What a user of weights that others made has to know: whom to cite, and the terms."""
+    said = (("Cite", card.citation), ("Terms", card.terms))
+    return tuple(f"{word}: {text}" for word, text in said if text)
 
 
 def check_overlap(

@@ -9,7 +9,9 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
+from neurofm.config.encoders import MonaiResNetConfig
 from neurofm.config.recipe import Recipe
+from neurofm.errors import WeightsError
 from neurofm.models.card import Card
 from neurofm.models.suitability import check_contract, check_overlap
 from neurofm.models.weights import encoder_tensors, load_weights
@@ -65,6 +67,12 @@ def open_start(point: StartingPoint, store: Store, judged: pd.DataFrame) -> Star
     if point.folder is None:
         return None
     loaded = load_weights(point.folder)
+    if isinstance(loaded.card.encoder, MonaiResNetConfig):
+        raise WeightsError(
+            "are of a network that neurofm uses but does not train",
+            "probe them with: neurofm evaluate",
+            point.folder,
+        )
     notes = check_contract(store, loaded.card, point.allow_other_contract)
     notes += check_overlap(loaded.card, judged, point.allow_overlap)[1]
     state = encoder_tensors(loaded.state)
