@@ -8,10 +8,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from neurofm.commands.console import out
+from neurofm.commands.weights_reference import folder_of
 
 
 def bundle(
-    run: Path,
+    run: str,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     licence: str = "",
@@ -28,7 +29,7 @@ def bundle(
     Parameters
     ----------
     run
-        A run, or a folder of neurofm import-weights.
+        A run, imported weights, hf://OWNER/NAME[@REVISION], or a published checkpoint.
     output
         A new folder; give it to --weights.
     licence
@@ -48,6 +49,6 @@ def bundle(
         description=description, citation=citation, terms=licence,
         intended_use=intended_use, limits=limits,
     )  # fmt: skip
-    digest = make_bundle(run, output, said)
+    digest = make_bundle(folder_of(run), output, said)
     out.print(f"{output}: SHA-256 over all parts {digest}", markup=False, soft_wrap=True)
     return 0
