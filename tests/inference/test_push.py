@@ -20,12 +20,12 @@ from neurofm.files import sha256_of, write_json, write_text
 from neurofm.inference.golden import GOLDEN_PHANTOM, STEPS, Golden, GoldenStep, write_golden
 from neurofm.inference.publication import Publication, prepare_publication
 from neurofm.inference.push import push
+from neurofm.models.bundle_card import model_card_text
 from neurofm.models.card import Card, CohortCount, read_card, write_card
 from neurofm.models.checksums import CHECKSUMS_FILE, MODEL_CARD_FILE, PARTS, write_checksums
 from neurofm.models.encoder import build_encoder
 from neurofm.models.hub import parse_hub_reference
 from neurofm.models.hub_page import licence_name
-from neurofm.models.model_card import model_card_text
 from neurofm.models.overlap import hash_participants
 from neurofm.models.references import locate
 from neurofm.models.weights import load_encoder, save_weights
@@ -110,7 +110,7 @@ def test_the_page_is_the_model_card_with_a_head_for_the_hub(
         "tags": ["neurofm", "mri", "brain", "neuroimaging", "medical", "3d", "resnet18"],
     }  # fmt: skip
     assert "--weights hf://lab/brain " in text
-    assert "| ward | 2 | 3 |" in text
+    assert "| these weights | ward | 2 | 3 |" in text
 
 
 def test_files_that_are_no_parts_are_named_and_stay(hub: Any, token: None, bundle: Path) -> None:

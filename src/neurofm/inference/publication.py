@@ -11,6 +11,7 @@ from safetensors import safe_open
 
 from neurofm.errors import WeightsError
 from neurofm.inference.golden import read_golden
+from neurofm.models.bundle_card import model_card_text
 from neurofm.models.card import CARD_FILE, Card
 from neurofm.models.checksums import (
     CHECKSUMS_FILE,
@@ -21,7 +22,6 @@ from neurofm.models.checksums import (
 )
 from neurofm.models.hub import HubReference
 from neurofm.models.hub_page import PAGE_FILE, hub_page
-from neurofm.models.model_card import model_card_text
 from neurofm.models.private_text import refuse_private_text, refuse_private_words
 from neurofm.models.weights import WEIGHTS_FILE, load_weights
 
