@@ -21,10 +21,11 @@ def evaluate_recipe(  # noqa: PLR0917 - the arguments of neurofm evaluate
     from neurofm.reports.card_facts import write_evaluation_card
     from neurofm.store.reader import open_store
 
+    chosen, packed = load_recipe(recipe, overrides), open_store(store)
     found = [(name, located(reference)) for name, reference in map(parse_given, weights)]
     given = [Given(each.folder, name, each.name) for name, each in found]
     evaluate(
-        load_recipe(recipe, overrides), open_store(store), given, output,
+        chosen, packed, given, output,
         allow_overlap=allow_overlap, allow_other_contract=allow_other_contract,
         progress=BarProgress(),
     )  # fmt: skip
