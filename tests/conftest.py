@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -161,4 +164,48 @@ def turboprep_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     moved = affine.copy()
     moved[0, 3] += 0.5
     write_volume(folder / "moved" / "mask.nii.gz", Volume(_ball((0, -20, 10)), moved), np.uint8)
+    return folder
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A stand-in for the Hugging Face Hub on this host, which its client asks and no other."""
+    from huggingface_hub import constants
+
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    stand_in = importlib.import_module("hub_stand_in").HubStandIn()
+    monkeypatch.setenv("HF_ENDPOINT", stand_in.address)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.delenv("HUGGING_FACE_HUB_TOKEN", raising=False)
+    # The client has read its environment at import; processes of a test read the one above.
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf" / "token"))
+    monkeypatch.setattr(constants, "HF_STORED_TOKENS_PATH", str(tmp_path / "hf" / "stored_tokens"))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    yield stand_in
+    stand_in.going.set()
+    stand_in.stop()
+    sys.modules.pop("hub_stand_in", None)
+
+
+@pytest.fixture
+def small_bundle(tmp_path: Path) -> Path:
+    """A sealed bundle of a small encoder, whose golden scan and model card are stubs."""
+    from neurofm.config.encoders import ResNetConfig
+    from neurofm.files import write_text
+    from neurofm.models.card import Card
+    from neurofm.models.checksums import GOLDEN_FILE, MODEL_CARD_FILE, write_checksums
+    from neurofm.models.encoder import build_encoder
+    from neurofm.models.weights import save_weights
+
+    folder, config = tmp_path / "small_bundle", ResNetConfig(widths=(4, 8, 8, 16))
+    state = build_encoder(config, seed=1).state_dict()
+    tensors = {f"encoder.{name}": tensor for name, tensor in state.items()}
+    save_weights(folder, tensors, Card(encoder=config, features=16, spacing_mm=6.0))
+    write_text(folder / MODEL_CARD_FILE, "# Model card\n")
+    write_text(folder / GOLDEN_FILE, "{}\n")
+    write_checksums(folder)
     return folder

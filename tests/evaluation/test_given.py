@@ -14,12 +14,14 @@ from neurofm.evaluation.given import Given, open_runs, parse_given, probe_name
 
 def test_weights_are_a_folder_or_a_name_and_a_folder(tmp_path: Path) -> None:
     (tmp_path / "lr=3").mkdir()
-    assert parse_given("runs/a") == Given(Path("runs/a"))
-    assert parse_given("My model=runs/a") == Given(Path("runs/a"), "My model")
-    assert parse_given("m=runs/lr=3") == Given(Path("runs/lr=3"), "m")
-    assert parse_given(str(tmp_path / "lr=3")) == Given(tmp_path / "lr=3")
+    assert parse_given("runs/a") == (None, "runs/a")
+    assert parse_given("My model=runs/a") == ("My model", "runs/a")
+    assert parse_given("m=runs/lr=3") == ("m", "runs/lr=3")
+    assert parse_given(str(tmp_path / "lr=3")) == (None, str(tmp_path / "lr=3"))
+    assert parse_given("hf://lab/brain@a=b") == (None, "hf://lab/brain@a=b")
+    assert parse_given("m=hf://lab/brain@v1") == ("m", "hf://lab/brain@v1")
     for text in ("=runs/a", "name="):
-        with pytest.raises(ConfigError, match="NAME=FOLDER"):
+        with pytest.raises(ConfigError, match="NAME=REF"):
             parse_given(text)
 
 

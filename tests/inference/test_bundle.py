@@ -16,7 +16,7 @@ from neurofm.errors import WeightsError
 from neurofm.inference.bundle import Said, make_bundle
 from neurofm.inference.doctor_golden import examine_installation
 from neurofm.inference.golden import read_golden
-from neurofm.models.card import Card, read_card
+from neurofm.models.card import Card, Metric, Metrics, read_card
 from neurofm.models.checksums import CHECKSUMS_FILE, PARTS, write_checksums
 from neurofm.models.encoder import build_encoder
 from neurofm.models.weights import load_weights, save_weights
@@ -34,6 +34,16 @@ RECIPE = check_recipe(
     where="a test",
 )  # fmt: skip
 PHANTOM = PhantomConfig(participants=1, spacing_mm=4.0, stripped=True)
+METRICS = Metrics(
+    evaluation="probe", recipe_fingerprint="r" * 16, contract_fingerprint="c" * 16,
+    participants={"ward": 12}, overlap=None, warnings=("Few people.",),
+    numbers=(
+        Metric(task="sex", model="pre-trained encoder", metric="AUC", better="higher",
+               value=0.8125, low=0.7, high=0.9, participants=12),
+        Metric(task="age_years", model="pre-trained encoder", metric="MAE", better="lower",
+               value=None, participants=11, note="one scan"),
+    ),
+)  # fmt: skip
 
 
 def write_run(folder: Path, **changes: Any) -> Path:
@@ -53,7 +63,7 @@ def write_run(folder: Path, **changes: Any) -> Path:
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundle")
     said = Said(terms="CC-BY 4.0", intended_use="Research.")
-    make_bundle(write_run(folder / "run"), folder / "bundle", said, PHANTOM)
+    make_bundle(write_run(folder / "run"), folder / "bundle", said, PHANTOM, METRICS)
     return folder / "bundle"
 
 
@@ -63,16 +73,31 @@ def test_a_bundle_holds_its_parts_and_loads_as_the_run_did(bundle: Path) -> None
     run, loaded = load_weights(bundle.parent / "run"), load_weights(bundle)
     assert all(torch.equal(run.state[name], loaded.state[name]) for name in run.state)
     assert loaded.card == run.card.model_copy(
-        update={"terms": "CC-BY 4.0", "intended_use": "Research."}
+        update={"terms": "CC-BY 4.0", "intended_use": "Research.", "metrics": METRICS}
     )
 
 
 def test_the_model_card_says_what_the_card_says_and_nothing_of_this_machine(bundle: Path) -> None:
     text = (bundle / "MODEL_CARD.md").read_text()
-    for told in ("A tiny encoder.", "CC-BY 4.0", "Research.", "| registration | ants-rigid | 3 |"):
+    for told in (
+        "A tiny encoder.",
+        "CC-BY 4.0",
+        "Research.",
+        "- registration: ants-rigid, version 3",
+    ):
         assert told in text
     for path in bundle.iterdir():
         assert str(bundle.parents[1]).encode() not in path.read_bytes()
+
+
+def test_the_numbers_of_an_evaluation_stand_in_the_model_card(bundle: Path) -> None:
+    text = (bundle / "MODEL_CARD.md").read_text()
+    for told in (
+        "| ward | 12 |", "### sex (12 participants)", "- these weights: unknown", "- Few people.",
+        "| pre-trained encoder | AUC | 0.812 | 0.7 to 0.9 |",
+        "| pre-trained encoder | MAE | n/a (one scan) |  |",
+    ):  # fmt: skip
+        assert told in text
 
 
 def test_this_installation_reproduces_the_golden_embedding(

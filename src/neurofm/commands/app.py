@@ -28,6 +28,7 @@ _COMMANDS = {
     "reconstruct": ("reconstruct:reconstruct", "See what a masked autoencoder makes of scans."),
     "import-weights": ("import_weights:import_weights", "Read a published checkpoint."),
     "bundle": ("bundle:bundle", "Put weights in a folder to give away."),
+    "push": ("push:push", "Publish a bundle on the Hugging Face Hub."),
     "recipe": ("recipe:app", "Show and list recipes."),
     "run": ("run:run", "The whole path of a recipe, from scans to report."),
 }

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 def doctor(
     *scans: Annotated[Path, Parameter(negative="")],
-    weights: Path | None = None,
+    weights: str | None = None,
     recipe: Annotated[str | None, Parameter(name=["--recipe", "-r"])] = None,
     volume: int | None = None,
     assume_orientation: Literal["LAS", "RAS"] | None = None,
@@ -22,7 +22,8 @@ def doctor(
 
     Args:
         scans: NIfTI files. Without any, whether this installation reproduces a bundle is checked.
-        weights: also say whether the scans suit these weights; without scans, a bundle.
+        weights: also say whether the scans suit these weights (a run, a bundle, a checkpoint, or
+            hf://OWNER/NAME[@REVISION]); without scans, a bundle.
         recipe: the recipe whose `preprocess` section counts; by default that of the weights, or
             simclr-paper.
         volume: which volume of a 4-D file to look at, from 0.
@@ -31,17 +32,19 @@ def doctor(
     """
     from neurofm.commands.console import out
     from neurofm.commands.diagnosis_text import print_diagnosis
+    from neurofm.commands.weights_reference import folder_of
     from neurofm.errors import ConfigError
     from neurofm.inference.doctor import examine, plan_for
     from neurofm.inference.doctor_golden import examine_installation
 
-    if not scans and weights is not None:
-        installation = examine_installation(weights)
+    folder = None if weights is None else folder_of(weights)
+    if not scans and folder is not None:
+        installation = examine_installation(folder)
         print_diagnosis(installation, out)
         return 0 if installation.usable else 1
     if not scans:
         raise ConfigError("no scan was given", "name one or more NIfTI files", "doctor")
-    plan = plan_for(weights, recipe, volume, assume_orientation)
+    plan = plan_for(folder, recipe, volume, assume_orientation)
     all_usable = True
     for number, scan in enumerate(scans):
         diagnosis = examine(scan, plan, full)

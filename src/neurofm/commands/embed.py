@@ -10,13 +10,14 @@ from cyclopts import Parameter
 
 from neurofm.commands.console import BarProgress, out, show_problems
 from neurofm.commands.prepared_by import PreparedBy
+from neurofm.commands.weights_reference import folder_of
 
 
 def embed(
     source: Annotated[list[Path], Parameter(negative="")],
     /,
     *,
-    weights: Path,
+    weights: str,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     work: Path | None = None,
     workers: int = os.cpu_count() or 1,
@@ -31,7 +32,7 @@ def embed(
         Scan files, folders, tables or an index.parquet of raw scans; or one packed store; or a
         list for --prepared-by.
     weights
-        A pre-training run, or a folder of neurofm import-weights.
+        A run, a bundle, hf://OWNER/NAME[@REVISION], or a published checkpoint.
     output
         The table of embeddings, a .parquet file.
     work
@@ -45,12 +46,12 @@ def embed(
     from neurofm.inference.turboprep import embed_turboprep
 
     listed = (prepared or PreparedBy()).turboprep_list(*source)
-    allow, bar = allow_other_preprocessing, BarProgress()
+    allow, bar, folder = allow_other_preprocessing, BarProgress(), folder_of(weights)
     if listed:
-        done = embed_turboprep(listed, weights, output, work=work, workers=workers,
+        done = embed_turboprep(listed, folder, output, work=work, workers=workers,
                                allow_other_contract=allow, progress=bar)  # fmt: skip
     else:
-        done = embed_sources(source, weights, output, work=work, workers=workers,
+        done = embed_sources(source, folder, output, work=work, workers=workers,
                              allow_other_contract=allow, progress=bar)  # fmt: skip
     out.print(f"{output}: {done.scans} scans embedded", markup=False, soft_wrap=True)
     return show_problems(done.notes, done.failures)

@@ -31,9 +31,9 @@ def evaluate(
         recipe: path of a YAML file or the name of a packaged recipe, or of a study.
         overrides: changes to it, each written section.key=value.
         store: packed scans (neurofm pack).
-        weights: a run, or a folder of neurofm import-weights. Several, each as NAME=FOLDER, are
-            compared with the first; those of one name are repeats of one model. Of a study:
-            NAME=FOLDER for each of its pre-trainings.
+        weights: a run, a bundle, hf://OWNER/NAME[@REVISION] or a checkpoint. Several, each as
+            NAME=REF, are compared with the first; those of one name are repeats of one model. Of a
+            study: NAME=REF for each of its pre-trainings.
         output: folder for embeddings, predictions and results.
         cells: where a study's cells are worked on.
         allow_pretrain_overlap: evaluate participants the weights have seen, and say so.

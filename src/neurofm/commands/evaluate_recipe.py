@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neurofm.commands.console import BarProgress
+from neurofm.commands.weights_reference import located
 
 
 def evaluate_recipe(  # noqa: PLR0917 - the arguments of neurofm evaluate
@@ -15,14 +16,16 @@ def evaluate_recipe(  # noqa: PLR0917 - the arguments of neurofm evaluate
     """Evaluate weights as a recipe says, write their model card, and print the results."""
     from neurofm.commands.result_tables import print_results
     from neurofm.config.recipe import load_recipe
-    from neurofm.evaluation.given import parse_given
+    from neurofm.evaluation.given import Given, parse_given
     from neurofm.evaluation.protocol import evaluate
     from neurofm.reports.card_facts import write_evaluation_card
     from neurofm.store.reader import open_store
 
-    given = [parse_given(text) for text in weights]
+    chosen, packed = load_recipe(recipe, overrides), open_store(store)
+    found = [(name, located(reference)) for name, reference in map(parse_given, weights)]
+    given = [Given(each.folder, name, each.name) for name, each in found]
     evaluate(
-        load_recipe(recipe, overrides), open_store(store), given, output,
+        chosen, packed, given, output,
         allow_overlap=allow_overlap, allow_other_contract=allow_other_contract,
         progress=BarProgress(),
     )  # fmt: skip

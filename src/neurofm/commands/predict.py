@@ -9,13 +9,14 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from neurofm.commands.console import BarProgress, out, show_problems
+from neurofm.commands.weights_reference import folder_of
 
 
 def predict(
     source: Annotated[list[Path], Parameter(negative="")],
     /,
     *,
-    weights: Annotated[list[Path], Parameter(negative="")],
+    weights: Annotated[list[str], Parameter(negative="")],
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     work: Path | None = None,
     workers: int = os.cpu_count() or 1,
@@ -28,8 +29,8 @@ def predict(
     source
         Scan files, folders, tables or an index.parquet of raw scans; or one packed store.
     weights
-        A run of neurofm train, or a bundle of one. Several, each with its own --weights, are
-        averaged, and the table has their spread.
+        A run of neurofm train, a bundle of one, or hf://OWNER/NAME[@REVISION]. Several, each with
+        its own --weights, are averaged, and the table has their spread.
     output
         The table of predictions, a .parquet or .csv file.
     work
@@ -42,7 +43,7 @@ def predict(
     from neurofm.inference.predict import predict_sources
 
     done = predict_sources(
-        source, weights, output, work=work, workers=workers,
+        source, [folder_of(each) for each in weights], output, work=work, workers=workers,
         allow_other_contract=allow_other_preprocessing, progress=BarProgress(),
     )  # fmt: skip
     out.print(f"{output}: {done.scans} scans predicted", markup=False, soft_wrap=True)

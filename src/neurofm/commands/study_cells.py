@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neurofm.commands.console import BarProgress, err
+from neurofm.commands.weights_reference import folder_of
 from neurofm.errors import ConfigError
 from neurofm.study.opened import Allowed
 from neurofm.study.running import Machinery
@@ -23,10 +24,11 @@ def evaluate_study(  # noqa: PLR0917 - the arguments of neurofm evaluate
     from neurofm.training.stopping import RunStoppedError
 
     study, given = load_study(reference, tuple(overrides)), dict(map(_named, weights))
+    folders = {name: folder_of(each) for name, each in given.items()}
     progress = BarProgress()
     try:
         _, failures = run_study(
-            study, open_store(store), given, output, machinery, progress, allowed=allowed
+            study, open_store(store), folders, output, machinery, progress, allowed=allowed
         )
     except RunStoppedError as stopped:
         err.print(str(stopped), markup=False, soft_wrap=True)
@@ -34,8 +36,10 @@ def evaluate_study(  # noqa: PLR0917 - the arguments of neurofm evaluate
     return show_study(output, failures)
 
 
-def _named(text: str) -> tuple[str, Path]:
-    name, equals, folder = text.partition("=")
-    if not equals or not name.strip() or not folder:
-        raise ConfigError("is not of the form NAME=FOLDER", "", f"--weights {text}")
-    return name.strip(), Path(folder)
+def _named(text: str) -> tuple[str, str]:
+    from neurofm.evaluation.given import parse_given
+
+    name, reference = parse_given(text)
+    if name is None:
+        raise ConfigError("is not of the form NAME=REF", "", f"--weights {text}")
+    return name, reference

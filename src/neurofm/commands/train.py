@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from neurofm.commands.console import BarProgress
 from neurofm.commands.training_run import finish, manner
+from neurofm.commands.weights_reference import folder_of
 
 
 def train(
@@ -16,7 +17,7 @@ def train(
     *overrides: str,
     store: Path,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
-    weights: Path | None = None,
+    weights: str | None = None,
     device: str = "auto",
     keep: int = 2,
     timeout_seconds: float = 600.0,
@@ -31,7 +32,7 @@ def train(
         overrides: changes to it, each written section.key=value.
         store: a folder made by neurofm pack.
         output: the run's folder.
-        weights: a pre-training run, or a folder of neurofm import-weights, to start from.
+        weights: to start from: a run, a bundle, hf://OWNER/NAME[@REVISION] or a checkpoint.
         device: auto, cpu, cuda or cuda:1.
         keep: how many checkpoints stay.
         timeout_seconds: the run ends where no scan comes, or others are kept waiting, for so long.
@@ -46,7 +47,8 @@ def train(
     from neurofm.training.fit import train as carry_out
 
     chosen, place = load_recipe(recipe, overrides), choose_device(device)
-    start = StartingPoint(weights, allow_pretrain_overlap, allow_other_preprocessing)
+    folder = None if weights is None else folder_of(weights)
+    start = StartingPoint(folder, allow_pretrain_overlap, allow_other_preprocessing)
     how = manner(keep, timeout_seconds, join_seconds)
     packed = open_store(store)
     return finish(

@@ -11,6 +11,7 @@ from torch import nn
 from neurofm.errors import ConfigError
 from neurofm.evaluation.baselines import AS_TRAINED, BASELINES, PRETRAINED, PROBED
 from neurofm.models.encoder import build_encoder
+from neurofm.models.hub import is_hub_reference
 from neurofm.models.weights import Card, load_encoder, load_weights
 from neurofm.seeds import seed_of
 
@@ -20,12 +21,14 @@ class Given:
     """A folder of weights, and the name of the model they are a repeat of.
 
     Attributes:
-        folder: a run, or imported weights.
-        name: as the tables show it; None takes a usual one, or the folder's.
+        folder: a run, a bundle, or imported weights.
+        name: as the tables show it; None takes a usual one, or the one below.
+        short_name: of a reference that is no folder; None takes the folder's.
     """
 
     folder: Path
     name: str | None = None
+    short_name: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,18 +64,18 @@ class GivenRun:
         return build_encoder(self.card.encoder, drawn, spacing_mm=self.card.spacing_mm).eval()
 
 
-def parse_given(text: str) -> Given:
-    """Read "NAME=FOLDER" or "FOLDER".
+def parse_given(text: str) -> tuple[str | None, str]:
+    """Read "NAME=REF" or "REF": a name, or None, and a reference to weights.
 
     Raises:
         ConfigError: there is nothing before or after the sign.
     """
-    name, equals, folder = text.partition("=")
-    if not equals or Path(text).is_dir():
-        return Given(Path(text))
-    if not name.strip() or not folder:
-        raise ConfigError("is not of the form NAME=FOLDER", "", f"--weights {text}")
-    return Given(Path(folder), name.strip())
+    name, equals, reference = text.partition("=")
+    if not equals or is_hub_reference(text) or Path(text).exists():
+        return None, text
+    if not name.strip() or not reference:
+        raise ConfigError("is not of the form NAME=REF", "", f"--weights {text}")
+    return name.strip(), reference
 
 
 def open_runs(given: Sequence[Given]) -> tuple[GivenRun, ...]:
@@ -105,7 +108,7 @@ def probe_name(model: str) -> str:
 def _name(given: Given, card: Card, total: int) -> str:
     if given.name is None and total == 1:
         return AS_TRAINED if card.head else PRETRAINED
-    name = given.name or given.folder.resolve().name
+    name = given.name or given.short_name or given.folder.resolve().name
     if name in BASELINES:
         raise ConfigError("is the name of a baseline", "choose another", f"--weights {name}=...")
     return name
@@ -131,5 +134,5 @@ def _refuse_other_kind(runs: Sequence[GivenRun], run: GivenRun) -> None:
     if differs:
         raise ConfigError(
             f"is named '{run.model}' like {first.folder}, but has {differs}",
-            "give it a name of its own: NAME=FOLDER", run.folder,
+            "give it a name of its own: NAME=REF", run.folder,
         )  # fmt: skip

@@ -28,16 +28,15 @@ from neurofm.evaluation.record import (
     SCANS,
     EvaluationRecord,
     TaskRecord,
-    WeightsRecord,
     read_record,
     write_record,
 )
 from neurofm.evaluation.saved_tables import derive, write_tables
 from neurofm.evaluation.subgroups import scans_table
 from neurofm.evaluation.testing import probe_test_parts
-from neurofm.evaluation.weights_record import weights_record
 from neurofm.files import only_writer, sweep_unfinished
 from neurofm.models.embeddings import write_embeddings
+from neurofm.models.weights_record import WeightsRecord, weights_record
 from neurofm.progress import Progress, SilentProgress
 from neurofm.store.reader import Store
 from neurofm.training.device import choose_device
@@ -211,6 +210,6 @@ def _of_all(opened: Opened) -> Int[np.ndarray, " judged"]:
 
 def _weights(opened: Opened) -> tuple[WeightsRecord, ...]:
     return tuple(
-        weights_record(run, overlap)
+        weights_record(run.card, run.model, overlap)
         for run, overlap in zip(opened.runs, opened.overlap, strict=True)
     )

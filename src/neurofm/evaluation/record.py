@@ -12,7 +12,7 @@ from neurofm.data.targets import Kind
 from neurofm.errors import RunError
 from neurofm.evaluation.baselines import PRETRAINED
 from neurofm.files import read_json, write_json
-from neurofm.models.card import CohortCount
+from neurofm.models.weights_record import WeightsRecord
 
 RECORD = "evaluation.json"
 EMBEDDINGS = "embeddings.parquet"
@@ -46,26 +46,6 @@ class TaskRecord(_Fact):
     train_participants: int = 0
     validation_participants: int = 0
     scored: int | None = None
-
-
-class WeightsRecord(_Fact):
-    """One set of weights: the row of the table it belongs to, what it is, whom it has seen.
-
-    `trained_on` counts the people of pre-training, `head_train_participants` those of the labels
-    that a head has learnt; `overlap` counts evaluated people whom it has seen, None for unknown.
-    """
-
-    model: str
-    weights_sha256: str
-    recipe_fingerprint: str | None
-    encoder: str
-    features: int
-    target: str | None
-    overlap: int | None
-    trained_on: tuple[CohortCount, ...] = ()
-    head_train_participants: int | None = None
-    terms: str = ""
-    citation: str = ""
 
 
 class EvaluationRecord(_Fact):

@@ -11,9 +11,9 @@ from neurofm.errors import WeightsError
 from neurofm.files import require_writable, write_text
 from neurofm.inference.embed import preprocessing_of
 from neurofm.inference.golden import GOLDEN_PHANTOM, make_golden, write_golden
-from neurofm.models.card import Card
+from neurofm.models.bundle_card import model_card_text
+from neurofm.models.card import Card, Metrics
 from neurofm.models.checksums import MODEL_CARD_FILE, write_checksums
-from neurofm.models.model_card import model_card_text
 from neurofm.models.private_text import refuse_private_text
 from neurofm.models.weights import load_encoder, load_weights, save_weights
 
@@ -38,7 +38,11 @@ class Said:
 
 
 def make_bundle(
-    run: Path, output: Path, said: Said | None = None, phantom: PhantomConfig = GOLDEN_PHANTOM
+    run: Path,
+    output: Path,
+    said: Said | None = None,
+    phantom: PhantomConfig = GOLDEN_PHANTOM,
+    metrics: Metrics | None = None,
 ) -> str:
     """Make a bundle of a run, or of imported weights, in a new folder.
 
@@ -47,6 +51,7 @@ def make_bundle(
         output: a new or empty folder; it appears whole or not at all.
         said: texts for the card.
         phantom: the cohort whose first participant is the golden scan.
+        metrics: of an evaluation of these weights; None keeps what the card says already.
 
     Returns:
         the digest that names every byte of the bundle.
@@ -61,6 +66,8 @@ def make_bundle(
         raise WeightsError("holds something already", "choose another -o", output)
     loaded = load_weights(run)
     card = _described(loaded.card, said or Said())
+    if metrics is not None:
+        card = card.model_copy(update={"metrics": metrics})
     refuse_private_text(card)
     # Imported weights want tools that neurofm only resembles; the golden scan shows neurofm's.
     config, _ = preprocessing_of(card, allow_other_contract=True)

@@ -26,6 +26,58 @@ class CohortCount(Section):
     scans: int
 
 
+class Metric(Section):
+    """One number of an evaluation, with its interval.
+
+    Attributes:
+        task: what was predicted.
+        model: how: by a probe of the encoder, or by the weights' own head.
+        metric: its name, e.g. "AUC".
+        better: "higher", "lower", "near 0", "near 1" or "none".
+        value: the mean over seeds; None where it could not be computed.
+        low: end of the interval; None where there is none ...
+        high: ... as is its other end.
+        interval: how it was found.
+        participants: how many were tested.
+        positives: how many of them have the condition; None where the task has no two classes.
+        note: why there is no value.
+    """
+
+    task: str
+    model: str
+    metric: str
+    better: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    interval: str = ""
+    participants: int
+    positives: int | None = None
+    note: str = ""
+
+
+class Metrics(Section):
+    """What one evaluation found out about the weights; it names no participant and no path.
+
+    Attributes:
+        evaluation: name of its recipe.
+        recipe_fingerprint: names that recipe.
+        contract_fingerprint: names the preprocessing of its scans.
+        participants: those evaluated, by cohort.
+        overlap: how many of them the weights have seen; None for unknown.
+        warnings: what a reader must know before the numbers.
+        numbers: all of them.
+    """
+
+    evaluation: str
+    recipe_fingerprint: str
+    contract_fingerprint: str
+    participants: dict[str, int]
+    overlap: int | None
+    warnings: tuple[str, ...]
+    numbers: tuple[Metric, ...]
+
+
 class Card(Section):
     """What a set of weights is.
 
@@ -47,6 +99,7 @@ class Card(Section):
         weights_sha256: of `weights.safetensors`.
         head: of a supervised run, what it predicts; None for a pre-trained encoder.
         started_from: SHA-256 of the weights that a supervised run started from; empty from scratch.
+        metrics: of one evaluation of these weights; None where none was put in.
         initialised: names that a partial import left at their random start.
         software: versions that made the weights.
         description: one sentence for a reader.
@@ -73,6 +126,7 @@ class Card(Section):
     weights_sha256: str = ""
     head: HeadCard | None = None
     started_from: str = ""
+    metrics: Metrics | None = None
     initialised: tuple[str, ...] = ()
     software: dict[str, str] = Field(default_factory=dict)
     description: str = ""

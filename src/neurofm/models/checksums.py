@@ -47,6 +47,21 @@ def verify_checksums(folder: Path) -> None:
             )
 
 
+def bundle_digest(folder: Path) -> str:
+    """The digest that names all parts of a bundle, once they are found right.
+
+    Raises:
+        WeightsError: it is no bundle, or anything of it was changed.
+    """
+    verify_checksums(folder)
+    path = folder / CHECKSUMS_FILE
+    if not path.is_file():
+        raise WeightsError(
+            f"is no bundle (no {CHECKSUMS_FILE})", "make one with: neurofm bundle", folder
+        )
+    return _digest(_recorded_sums(path))
+
+
 def _recorded_sums(path: Path) -> dict[str, str]:
     text = path.read_bytes()
     damaged = WeightsError("is damaged: it is not as it was written", _AGAIN, path)

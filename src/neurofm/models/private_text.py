@@ -28,18 +28,32 @@ def refuse_private_text(card: Card) -> None:
     Raises:
         WeightsError: names the field, not what stands in it.
     """
-    values = card.model_dump(mode="json", exclude=_HASHES)
+    refuse_private_words(card.model_dump(mode="json", exclude=_HASHES), card, "card.json")
+
+
+def refuse_private_words(value: object, card: Card, where: str) -> None:
+    """Refuse a text, or a JSON value with such a text or key in it, that tells of people or paths.
+
+    Args:
+        value: what is to be published.
+        card: of the weights; it knows the hashes of their participants.
+        where: the file it stands in.
+
+    Raises:
+        WeightsError: names the field, not what stands in it.
+    """
     known = set(card.participant_hashes)
-    for field, text in _texts(values):
+    for field, text in _texts(value):
         plain = _ADDRESS.sub("", text)
         found = [kind for kind, pattern in _PRIVATE if pattern.search(plain)]
         if not found and _names_a_participant(plain, card, known):
             found = ["a participant's id"]
         if found:
+            place = f"'{field}' " if field else ""
             raise WeightsError(
-                f"'{field}' holds {found[0]}, which must not be published",
+                f"{place}holds {found[0]}, which must not be published",
                 "say it in other words (a template by its name, a text by its option)",
-                "card.json",
+                where,
             )
 
 
@@ -56,6 +70,7 @@ def _texts(value: object, field: str = "") -> Iterator[tuple[str, str]]:
         yield field, value
     elif isinstance(value, dict):
         for key, each in value.items():
+            yield field or "a name", key
             yield from _texts(each, f"{field}.{key}" if field else key)
     elif isinstance(value, list):
         for each in value:

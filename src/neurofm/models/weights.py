@@ -88,23 +88,27 @@ def load_weights(folder: Path) -> LoadedWeights:
 
 
 def load_encoder(folder: Path | str) -> nn.Module:
-    """The encoder of a run or of imported weights, frozen and in evaluation mode.
+    """The encoder of a run, a bundle or a checkpoint, frozen and in evaluation mode.
 
     Args:
-        folder: a folder with `weights.safetensors` and `card.json`.
+        folder: a folder with `weights.safetensors` and `card.json`; or what `locate` makes one of:
+            "hf://OWNER/NAME", "hf://OWNER/NAME@REVISION", or the file of a published checkpoint.
 
     Returns:
         a module from volumes (batch, 1, depth, height, width), z-scored inside the brain and zero
         outside, to features (batch, features); 512 features for the paper's model.
 
     Raises:
-        WeightsError: the weights cannot be loaded, or do not fit the card's encoder.
+        WeightsError: the weights cannot be found or loaded, or do not fit the card's encoder.
     """
-    loaded = load_weights(Path(folder))
+    from neurofm.models.references import locate
+
+    place = locate(folder).folder
+    loaded = load_weights(place)
     card = loaded.card
     encoder = build_encoder(card.encoder, spacing_mm=card.spacing_mm)
     state = encoder_tensors(loaded.state)
-    refuse_other_names(encoder, state, Path(folder))
+    refuse_other_names(encoder, state, place)
     encoder.load_state_dict(state)
     return encoder.eval().requires_grad_(False)
 

@@ -14,15 +14,16 @@ from neurofm.evaluation.record import (
     SUBGROUPS,
     EvaluationRecord,
     TaskRecord,
-    WeightsRecord,
     read_record,
 )
 from neurofm.evaluation.saved_tables import read_table
 from neurofm.files import write_text
-from neurofm.reports.model_card import MODEL_CARD, ModelCard, as_markdown
+from neurofm.models.checksums import MODEL_CARD_FILE
+from neurofm.models.model_card import ModelCard, as_markdown
+from neurofm.models.weights_record import WeightsRecord
 from neurofm.reports.study_table import SavedStudy
 from neurofm.reports.subgroup_tables import subgroup_tables
-from neurofm.reports.tables import TaskTable, task_tables
+from neurofm.reports.tables import TaskTable, card_tables, task_tables
 from neurofm.reports.words import task_title
 
 _NO_COMPARISONS = pd.DataFrame()
@@ -40,6 +41,7 @@ def write_evaluation_card(folder: Path, beside: Path | None = None) -> Path:
     """
     record, parts = read_record(folder), folder / SUBGROUPS
     subgroups = read_table(parts) if parts.is_file() else pd.DataFrame()
+    results = task_tables(read_table(folder / RESULTS), _NO_COMPARISONS, record.tasks)
     card = ModelCard(
         name=record.recipe.name,
         weights=record.weights or (_of_earlier(record),),
@@ -47,8 +49,8 @@ def write_evaluation_card(folder: Path, beside: Path | None = None) -> Path:
         contract=record.contract_fingerprint,
         preprocessing=record.preprocessing,
         participants=record.participants_by_cohort,
-        results=task_tables(read_table(folder / RESULTS), _NO_COMPARISONS, record.tasks),
-        subgroups=_subgroups(subgroups, record.tasks, task_title),
+        results=card_tables(results),
+        subgroups=card_tables(_subgroups(subgroups, record.tasks, task_title)),
         warnings=record.warnings,
         software=record.software,
     )
@@ -73,8 +75,8 @@ def write_study_card(saved: SavedStudy, beside: Path) -> Path:
         contract=record.contract_fingerprint,
         preprocessing=record.preprocessing,
         participants=record.participants_by_cohort,
-        results=tuple(replace(table, title=titles[table.task.task]) for table in results),
-        subgroups=_subgroups(saved.subgroups, record.tasks, titles.__getitem__),
+        results=card_tables([replace(each, title=titles[each.task.task]) for each in results]),
+        subgroups=card_tables(_subgroups(saved.subgroups, record.tasks, titles.__getitem__)),
         warnings=record.warnings,
         software=record.software,
     )
@@ -82,8 +84,8 @@ def write_study_card(saved: SavedStudy, beside: Path) -> Path:
 
 
 def _write(card: ModelCard, folder: Path) -> Path:
-    write_text(folder / MODEL_CARD, as_markdown(card))
-    return folder / MODEL_CARD
+    write_text(folder / MODEL_CARD_FILE, as_markdown(card))
+    return folder / MODEL_CARD_FILE
 
 
 def _subgroups(

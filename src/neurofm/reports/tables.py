@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -109,6 +109,11 @@ def as_markdown(tables: Sequence[TaskTable]) -> str:
     return "\n".join(parts)
 
 
+def card_tables(tables: Sequence[TaskTable]) -> str:
+    """The tables as a model card has them: headings of the third level, one for each task."""
+    return "\n".join(line for table in tables for line in _card_table(table))
+
+
 def markdown_table(table: TaskTable) -> list[str]:
     """The lines of one table as Markdown, an empty one last."""
     lines = [f"| {table.heading.lower()} | " + " | ".join(table.columns) + " |"]
@@ -117,6 +122,15 @@ def markdown_table(table: TaskTable) -> list[str]:
         cells = " | ".join(_markdown_cell(cell) for cell in row.cells)
         lines.append(f"| {row.model} | {cells} |")
     return [*lines, ""]
+
+
+def _card_table(table: TaskTable) -> Iterator[str]:
+    people = "" if table.heading == "Part" else f" ({table.participants})"
+    yield f"### {table.title}{people}\n"
+    yield from markdown_table(table)
+    if table.details:
+        yield f"{table.details.title}\n"
+        yield from markdown_table(table.details)
 
 
 def as_csv(results: pd.DataFrame) -> str:

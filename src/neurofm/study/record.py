@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from neurofm.config.study import StudyConfig
 from neurofm.errors import RunError
-from neurofm.evaluation.record import TaskRecord, WeightsRecord
+from neurofm.evaluation.record import TaskRecord
 from neurofm.files import read_json, write_json
+from neurofm.models.weights_record import WeightsRecord
 
 STUDY, PREDICTIONS, RESULTS = "study.json", "predictions.parquet", "results.parquet"
 COMPARISONS, CALIBRATION = "comparisons.parquet", "calibration.parquet"

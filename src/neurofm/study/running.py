@@ -17,9 +17,9 @@ from neurofm.evaluation.record import TaskRecord
 from neurofm.evaluation.saved_tables import write_tables
 from neurofm.evaluation.subgroups import scans_table
 from neurofm.evaluation.testing import task_record
-from neurofm.evaluation.weights_record import weights_record
 from neurofm.files import only_writer, read_json, sweep_unfinished, write_json
 from neurofm.models.embeddings import write_embeddings
+from neurofm.models.weights_record import weights_record
 from neurofm.preprocess.jobs import RunJobs
 from neurofm.preprocess.workers import run_tasks
 from neurofm.progress import Progress, SilentProgress
@@ -219,7 +219,8 @@ def _conclude(
         study=opened.study,
         tasks=tasks,
         encoders=tuple(
-            weights_record(run, opened.seen[name]) for name, run in opened.encoders.items()
+            weights_record(run.card, run.model, opened.seen[name])
+            for name, run in opened.encoders.items()
         ),
         contract_fingerprint=store.contract.fingerprint(),
         data_fingerprint=opened.data,

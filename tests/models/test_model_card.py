@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from neurofm.data.targets import Kind
-from neurofm.evaluation.record import TaskRecord, WeightsRecord
+from neurofm.evaluation.record import TaskRecord
 from neurofm.models.card import CohortCount
-from neurofm.reports.model_card import ModelCard, as_markdown
-from neurofm.reports.tables import Cell, Row, TaskTable
+from neurofm.models.model_card import ModelCard, as_markdown
+from neurofm.models.weights_record import WeightsRecord
+from neurofm.reports.tables import Cell, Row, TaskTable, card_tables
 
 _TITLES = (
     "Intended use", "Limits", "Architecture", "Trained on", "Preprocessing", "Evaluated on",
@@ -43,7 +44,7 @@ def _card() -> ModelCard:
     return ModelCard(
         name="tiny", weights=(weights, imported), spacing_mm=1.0, contract="c" * 16,
         preprocessing=("bias field: n4, version 1",), participants={"AIBL": 8},
-        results=(results,), subgroups=(parts,), warnings=("Few people.",),
+        results=card_tables([results]), subgroups=card_tables([parts]), warnings=("Few people.",),
         software={"neurofm": "0.1.0", "python": "3.11"},
     )  # fmt: skip
 
@@ -86,7 +87,7 @@ def test_a_section_says_what_is_known_and_what_is_not(title: str, text: str) -> 
 
 def test_without_an_evaluation_it_says_so() -> None:
     card = ModelCard(
-        name="bundle", weights=(), spacing_mm=1, contract="c", preprocessing=(), participants={},
-        results=(), subgroups=(), warnings=(), software={},
+        name="bundle", weights=(), spacing_mm=1.0, contract="c",
     )  # fmt: skip
-    assert "## Results\n\nNothing." in as_markdown(card)
+    for title in ("Evaluated on", "Results", "Subgroups", "Leak check"):
+        assert f"## {title}\n\nNothing." in as_markdown(card)
