@@ -29,6 +29,7 @@ _COMMANDS = {
     "reconstruct": ("reconstruct:reconstruct", "See what a masked autoencoder makes of scans."),
     "import-weights": ("import_weights:import_weights", "Read a published checkpoint."),
     "bundle": ("bundle:bundle", "Put weights in a folder to give away."),
+    "export": ("export:export", "Write weights to an ONNX file."),
     "recipe": ("recipe:app", "Show and list recipes."),
     "run": ("run:run", "The whole path of a recipe, from scans to report."),
 }
