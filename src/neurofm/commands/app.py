@@ -25,10 +25,12 @@ _COMMANDS = {
     "report": ("report:report", "Rebuild tables, figures and the page from saved results."),
     "embed": ("embed:embed", "Turn scans into embeddings."),
     "predict": ("predict:predict", "Predict what weights were trained on, for new scans."),
+    "explain": ("explain:explain", "Show which parts of a scan a prediction rests on."),
     "reconstruct": ("reconstruct:reconstruct", "See what a masked autoencoder makes of scans."),
     "import-weights": ("import_weights:import_weights", "Read a published checkpoint."),
     "bundle": ("bundle:bundle", "Put weights in a folder to give away."),
     "push": ("push:push", "Publish a bundle on the Hugging Face Hub."),
+    "export": ("export:export", "Write weights to an ONNX file."),
     "recipe": ("recipe:app", "Show and list recipes."),
     "run": ("run:run", "The whole path of a recipe, from scans to report."),
 }

@@ -74,11 +74,11 @@ class ViT(nn.Module):
             kept: the patches that enter; None for all. The others cost nothing.
             grid: patches along each axis; None for the trained one.
         """
-        positions = self.positions_on(grid or self.trained_grid).expand(len(patches), -1, -1)
+        positions = self.positions_on(grid or self.trained_grid).expand(patches.shape[0], -1, -1)
         if kept is not None:
             patches, positions = take(patches, kept), take(positions, kept)
         tokens = self.embed(patches) + positions
-        tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
+        tokens = torch.cat([self.class_token.expand(tokens.shape[0], -1, -1), tokens], dim=1)
         tokens = through_blocks(self.blocks, tokens, self._saving.blocks)
         encoded: Tensor = self.norm(tokens)
         return encoded
