@@ -66,6 +66,10 @@ def test_a_run_leaves_the_weights_of_its_best_epoch_and_a_head(
     assert (head.validation, head.epoch) == (best["value"], best["epochs_done"])
     assert load_encoder(tmp_path / "run")(torch.zeros(1, 1, 25, 32, 32)).shape == (1, 16)
     assert len(list((tmp_path / "run").glob("best-*.safetensors"))) == 1
+    scores = head.validation_scores
+    assert len(scores) == head.validation_participants
+    assert list(scores) == sorted(scores)
+    assert scores[-1] > 0
 
 
 def test_a_number_is_predicted_in_its_own_unit(labelled_store: Store, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ def predict(
     *,
     weights: Annotated[list[Path], Parameter(negative="")],
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    interval: float = 0.9,
     work: Path | None = None,
     workers: int = os.cpu_count() or 1,
     allow_other_preprocessing: Annotated[bool, Parameter(negative="")] = False,
@@ -32,6 +33,8 @@ def predict(
         averaged, and the table has their spread.
     output
         The table of predictions, a .parquet or .csv file.
+    interval
+        The share of new people whose truth is to lie between low and high, or in the set.
     work
         Keep the preprocessed scans here; the same command then continues.
     workers
@@ -42,7 +45,7 @@ def predict(
     from neurofm.inference.predict import predict_sources
 
     done = predict_sources(
-        source, weights, output, work=work, workers=workers,
+        source, weights, output, level=interval, work=work, workers=workers,
         allow_other_contract=allow_other_preprocessing, progress=BarProgress(),
     )  # fmt: skip
     out.print(f"{output}: {done.scans} scans predicted", markup=False, soft_wrap=True)
