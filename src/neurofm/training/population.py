@@ -1,0 +1,61 @@
+"""The training embeddings at the end of a run, as the spread that goes with its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from neurofm.config.recipe import Recipe
+from neurofm.data.loader import ScanLoader
+from neurofm.data.participants import one_scan_each
+from neurofm.distributed import barrier, is_first
+from neurofm.models.encoder import build_encoder
+from neurofm.models.encoding import encode
+from neurofm.models.population import fit_population, population_tensors
+from neurofm.models.weights import encoder_tensors
+from neurofm.store.reader import Store
+
+_SCANS_BETWEEN_SIGNS = 32  # of life, to the processes that wait for the first one
+
+
+def training_population(
+    recipe: Recipe,
+    store: Store,
+    frame: pd.DataFrame,
+    state: Mapping[str, Tensor],
+    *,
+    device: torch.device,
+    tell: Callable[[], None],
+) -> dict[str, Tensor]:
+    """Embed some participants of a run, one scan each, by its final encoder.
+
+    A scan that cannot be read is left out. To be called by all processes; the first one works.
+
+    Args:
+        recipe: `health.population_participants` at most are drawn by its seed.
+        store: open.
+        frame: rows of the store's index that the run has learnt from.
+        state: the objective's tensors, adapters merged; read by the first process.
+        device: where to encode.
+        tell: called now and then, so that nobody takes this process for stuck.
+
+    Returns:
+        tensors to be saved with the weights; none for few participants, and in other processes.
+    """
+    chosen = one_scan_each(frame, recipe.health.population_participants, recipe.seed)
+    rows = [int(row) for row in chosen.index]
+    encoder = build_encoder(recipe.encoder, spacing_mm=store.spacing_mm)
+    if is_first():
+        encoder.load_state_dict(encoder_tensors(state))
+    loader, parts = ScanLoader(store), []
+    for start in range(0, len(rows), _SCANS_BETWEEN_SIGNS):
+        tell()
+        if is_first():
+            few = [[row] for row in rows[start : start + _SCANS_BETWEEN_SIGNS]]
+            parts.append(encode(encoder, loader.noted_batches(few), device))
+        barrier()
+    return population_tensors(fit_population(np.concatenate(parts))) if parts else {}
