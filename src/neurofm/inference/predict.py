@@ -10,17 +10,15 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from neurofm.errors import RunError, WeightsError
+from neurofm.errors import WeightsError
 from neurofm.files import atomic_path
-from neurofm.inference.embed import Embedded, encode_sources, require_new
+from neurofm.inference.embed import Embedded, encode_by, require_new_table
 from neurofm.inference.intervals import interval_columns, interval_notes, require_level
 from neurofm.models.card import Card, read_card
 from neurofm.models.embeddings import without_places
 from neurofm.models.head import HeadCard, said_by
-from neurofm.models.weights import load_encoder, load_head
-from neurofm.progress import Progress, SilentProgress
-
-_FORMS = (".parquet", ".csv")
+from neurofm.models.weights import load_head
+from neurofm.progress import Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +48,8 @@ def predict_sources(
     """Write what one or more sets of weights with a head predict of every scan of the sources.
 
     Args:
-        sources: scan files, folders, tables or indexes of raw scans; or one packed store.
+        sources: scan files, folders, tables or indexes of raw scans; or one packed store, or one
+            folder of neurofm preprocess.
         weights: folders of weights with heads for one target.
         output: the table, .parquet or .csv.
         level: the share of new people whose truth is to lie in the interval or set.
@@ -63,9 +62,7 @@ def predict_sources(
         RunError: `output` exists, cannot be written, or has another ending.
         ConfigError, ContractError, TableError, WeightsError: see `predict_table`.
     """
-    if output.suffix not in _FORMS:
-        raise RunError("has an ending that is no table's", f"use {' or '.join(_FORMS)}", output)
-    require_new(output)
+    require_new_table(output)
     predicted = predict_table(
         sources, weights, level=level, work=work, workers=workers,
         allow_other_contract=allow_other_contract, progress=progress,
@@ -99,11 +96,10 @@ def predict_table(
     require_level(level)
     cards = [read_card(folder) for folder in weights]
     heads = [load_head(folder) for folder in weights]
-    encoders = [load_encoder(folder) for folder in weights]
     members = _common_heads(cards, weights)
-    encoded = encode_sources(
-        sources, cards[0], encoders, work=work, workers=workers,
-        allow_other_contract=allow_other_contract, progress=progress or SilentProgress(),
+    encoded = encode_by(
+        weights, sources, work=work, workers=workers,
+        allow_other_contract=allow_other_contract, progress=progress,
     )  # fmt: skip
     said = np.stack(
         [
@@ -118,7 +114,7 @@ def predict_table(
     )
     own = pd.concat(parts, axis=1).set_index(encoded.table.index)
     table = without_places(encoded.table).assign(
-        model=" ".join(card.weights_sha256 for card in cards), contract=encoded.contract
+        model=" ".join(encoded.models), contract=encoded.contract
     )
     table = pd.concat([table.drop(columns=own.columns, errors="ignore"), own], axis=1)
     notes = encoded.notes + interval_notes(members, level)

@@ -28,8 +28,8 @@ def conformity_scores(
         (Sadinle, Lei and Wasserman 2019, "least ambiguous set-valued classifiers").
     """
     if head.kind == "regression":
-        return np.abs(known - said[:, 0])
-    return 1 - said[np.arange(len(said)), known.astype(int)]
+        return np.asarray(np.abs(known - said[:, 0]))
+    return np.asarray(1 - said[np.arange(len(said)), known.astype(int)])
 
 
 def fewest_scores(level: float) -> int:
