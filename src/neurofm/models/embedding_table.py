@@ -53,8 +53,7 @@ def write_embedding_table(
             whole = pd.concat([frame.reset_index(drop=True), numbers], axis=1)
             whole.to_csv(temporary, index=False)
         return
-    usable = np.isfinite(exact).all(axis=1).tolist()
-    rows = [row if good else None for row, good in zip(exact, usable, strict=True)]
+    rows = [row if np.isfinite(row).all() else None for row in exact]
     arrow = pa.Table.from_pandas(frame, preserve_index=False)
     arrow = arrow.append_column("embedding", pa.array(rows, pa.list_(pa.float32())))
     if preprocessing is not None:
