@@ -77,9 +77,8 @@ def test_percentiles_of_unseen_people_are_uniform(people: int, features: int) ->
 
 def test_what_is_unlike_training_is_beyond_the_99th_percentile() -> None:
     stream = np.random.default_rng(4)
-    people = _people(stream, 150, 512)
-    population = _fit(people)
-    for other in (stream.normal(size=(5, 512)), people[:5] + 0.7):
+    population, new = _fit(_people(stream, 150, 512)), _people(stream, 5, 512)
+    for other in (stream.normal(size=(5, 512)), new + stream.normal(size=new.shape), new[:, ::-1]):
         assert (population.percentiles_of(population.distances_of(other)) > 99).all()
 
 

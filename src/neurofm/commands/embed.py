@@ -28,12 +28,12 @@ def embed(
     Parameters
     ----------
     source
-        Scan files, folders, tables or an index.parquet of raw scans; or one packed store; or a
-        list for --prepared-by.
+        Scan files, folders, tables or an index.parquet of raw scans; or one packed store, or one
+        folder of neurofm preprocess; or a list for --prepared-by.
     weights
         A pre-training run, or a folder of neurofm import-weights.
     output
-        The table of embeddings, a .parquet file.
+        The table of embeddings, a .parquet or .csv file.
     work
         Keep the preprocessed scans here; the same command then continues.
     workers

@@ -27,7 +27,8 @@ def predict(
     Parameters
     ----------
     source
-        Scan files, folders, tables or an index.parquet of raw scans; or one packed store.
+        Scan files, folders, tables or an index.parquet of raw scans; or one packed store, or one
+        folder of neurofm preprocess.
     weights
         A run of neurofm train, or a bundle of one. Several, each with its own --weights, are
         averaged, and the table has their spread.

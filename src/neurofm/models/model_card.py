@@ -61,6 +61,8 @@ def _training(card: Card) -> Iterator[str]:
     if head.validation is not None:
         yield f"On {head.validation_participants} validation participants, which also chose the "
         yield f"epoch, its {head.metric} is {head.validation:.4g}: no test on unseen people."
+    if head.validation_scores:
+        yield f"Intervals of `neurofm predict` rest on {len(head.validation_scores)} of them."
 
 
 def _duties(card: Card) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from neurofm.config.recipe import Recipe
 from neurofm.data.loader import ScanLoader
@@ -15,7 +15,11 @@ from neurofm.data.participants import one_scan_each
 from neurofm.distributed import barrier, is_first
 from neurofm.models.encoder import build_encoder
 from neurofm.models.encoding import encode
-from neurofm.models.population import fit_population, population_tensors
+from neurofm.models.population import (
+    FEWEST_PARTICIPANTS,
+    fit_population,
+    population_tensors,
+)
 from neurofm.models.weights import encoder_tensors
 from neurofm.store.reader import Store
 
@@ -48,14 +52,20 @@ def training_population(
     """
     chosen = one_scan_each(frame, recipe.health.population_participants, recipe.seed)
     rows = [int(row) for row in chosen.index]
-    encoder = build_encoder(recipe.encoder, spacing_mm=store.spacing_mm)
-    if is_first():
-        encoder.load_state_dict(encoder_tensors(state))
+    if len(rows) < FEWEST_PARTICIPANTS:
+        return {}
+    encoder = _encoder(recipe, store, state) if is_first() else None
     loader, parts = ScanLoader(store), []
     for start in range(0, len(rows), _SCANS_BETWEEN_SIGNS):
         tell()
-        if is_first():
+        if encoder is not None:
             few = [[row] for row in rows[start : start + _SCANS_BETWEEN_SIGNS]]
             parts.append(encode(encoder, loader.noted_batches(few), device))
         barrier()
     return population_tensors(fit_population(np.concatenate(parts))) if parts else {}
+
+
+def _encoder(recipe: Recipe, store: Store, state: Mapping[str, Tensor]) -> nn.Module:
+    encoder = build_encoder(recipe.encoder, spacing_mm=store.spacing_mm)
+    encoder.load_state_dict(encoder_tensors(state))
+    return encoder
