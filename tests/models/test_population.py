@@ -15,6 +15,7 @@ from neurofm.models.card import Card
 from neurofm.models.population import (
     Population,
     fit_population,
+    judged_by,
     load_population,
     population_in,
     population_tensors,
@@ -87,6 +88,19 @@ def test_a_scan_without_embedding_has_no_distance() -> None:
     distances = population.distances_of(np.array([[np.nan] * 4, [0.0] * 4]))
     assert np.isnan(distances).tolist() == [True, False]
     assert np.isnan(population.percentiles_of(distances)).tolist() == [True, False]
+
+
+def test_people_who_were_not_learnt_from_are_the_measure_where_they_are_enough() -> None:
+    """Learning has moved the training people apart; new ones lie where the unlearnt do."""
+    stream = np.random.default_rng(5)
+    population = _fit(1.5 * _people(stream, 80, 16))
+    judged = judged_by(population, _people(stream, 200, 16))
+    assert judged is not None
+    new = judged.percentiles_of(judged.distances_of(_people(stream, 200, 16)))
+    assert np.mean(new) == pytest.approx(50, abs=6)
+    assert kstest(new / 100, "uniform").statistic < 0.15
+    assert judged_by(population, _people(stream, 19, 16)) is population
+    assert judged_by(None, _people(stream, 40, 16)) is None
 
 
 def test_few_people_and_embeddings_that_are_all_one_leave_no_population() -> None:

@@ -6,7 +6,7 @@ What is kept of them is a mean, a spread in all directions and sorted distances:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,8 @@ class Population:
     Attributes:
         centre: their mean.
         whitening: brings a distance from the centre to units of their spread.
-        distances: of each participant from the others, sorted; see `fit_population`.
+        distances: of participants from the centre of others, sorted; see `fit_population` and
+            `judged_by`.
     """
 
     centre: Float[np.ndarray, " features"]
@@ -51,6 +52,20 @@ class Population:
         nearer = np.searchsorted(self.distances, distances)
         percentiles = 100 * nearer / (len(self.distances) + 1)
         return np.where(np.isfinite(distances), percentiles, np.nan)
+
+
+def judged_by(
+    population: Population | None, unlearnt: Float[np.ndarray, "participants features"]
+) -> Population | None:
+    """The population with the distances of people whom nothing was learnt from, one row each.
+
+    Learning labels moves the embeddings of those who were learnt from, away from where anybody
+    new would be. Fewer than `FEWEST_PARTICIPANTS` leave it as it is.
+    """
+    rows = unlearnt[np.isfinite(unlearnt).all(axis=1)]
+    if population is None or len(rows) < FEWEST_PARTICIPANTS:
+        return population
+    return replace(population, distances=np.sort(population.distances_of(rows)))
 
 
 def fit_population(embeddings: Float[np.ndarray, "participants features"]) -> Population | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from neurofm.config.recipe import Recipe
@@ -18,6 +19,7 @@ from neurofm.models.encoding import encode
 from neurofm.models.population import (
     FEWEST_PARTICIPANTS,
     fit_population,
+    judged_by,
     population_tensors,
 )
 from neurofm.models.weights import encoder_tensors
@@ -32,6 +34,7 @@ def training_population(
     frame: pd.DataFrame,
     state: Mapping[str, Tensor],
     *,
+    unlearnt: pd.DataFrame | None,
     device: torch.device,
     tell: Callable[[], None],
 ) -> dict[str, Tensor]:
@@ -44,25 +47,40 @@ def training_population(
         store: open.
         frame: rows of the store's index that the run has learnt from.
         state: the objective's tensors, adapters merged; read by the first process.
+        unlearnt: rows of the validation part, by whose distances a new one is judged; None for
+            none.
         device: where to encode.
         tell: called now and then, so that nobody takes this process for stuck.
 
     Returns:
         tensors to be saved with the weights; none for few participants, and in other processes.
     """
-    chosen = one_scan_each(frame, recipe.health.population_participants, recipe.seed)
-    rows = [int(row) for row in chosen.index]
-    if len(rows) < FEWEST_PARTICIPANTS:
-        return {}
     encoder = _encoder(recipe, store, state) if is_first() else None
-    loader, parts = ScanLoader(store), []
+    found = []
+    for part in (frame, frame.iloc[:0] if unlearnt is None else unlearnt):
+        chosen = one_scan_each(part, recipe.health.population_participants, recipe.seed)
+        rows = [int(row) for row in chosen.index]
+        few = len(rows) < FEWEST_PARTICIPANTS
+        found.append(_embedded([] if few else rows, recipe, store, encoder, device, tell))
+    return population_tensors(judged_by(fit_population(found[0]), found[1]))
+
+
+def _embedded(  # noqa: PLR0917 - the arguments of training_population
+    rows: list[int],
+    recipe: Recipe,
+    store: Store,
+    encoder: nn.Module | None,
+    device: torch.device,
+    tell: Callable[[], None],
+) -> Float[np.ndarray, "participants features"]:
+    loader, parts = ScanLoader(store), [np.zeros((0, recipe.encoder.features), np.float32)]
     for start in range(0, len(rows), _SCANS_BETWEEN_SIGNS):
         tell()
         if encoder is not None:
             few = [[row] for row in rows[start : start + _SCANS_BETWEEN_SIGNS]]
             parts.append(encode(encoder, loader.noted_batches(few), device))
         barrier()
-    return population_tensors(fit_population(np.concatenate(parts))) if parts else {}
+    return np.concatenate(parts)
 
 
 def _encoder(recipe: Recipe, store: Store, state: Mapping[str, Tensor]) -> nn.Module:

@@ -182,6 +182,7 @@ class Run:
             self._store,
             self._frame,
             state,
+            unlearnt=self._material.task.validation if self._material else None,
             device=self._device,
             tell=lambda: watch.at(position.step, "looking at the training embeddings"),
         )
