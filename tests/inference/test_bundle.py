@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,6 +20,7 @@ from neurofm.inference.golden import read_golden
 from neurofm.models.card import Card, Metric, Metrics, read_card
 from neurofm.models.checksums import CHECKSUMS_FILE, PARTS, write_checksums
 from neurofm.models.encoder import build_encoder
+from neurofm.models.population import fit_population, load_population, population_tensors
 from neurofm.models.weights import load_weights, save_weights
 from neurofm.preprocess.contract import contract_of
 
@@ -55,6 +57,8 @@ def write_run(folder: Path, **changes: Any) -> Path:
     )  # fmt: skip
     state = build_encoder(RECIPE.encoder, seed=1).state_dict()
     tensors = {f"encoder.{name}": tensor for name, tensor in state.items()}
+    people = np.random.default_rng(0).normal(size=(30, 16)).astype(np.float32)
+    tensors |= population_tensors(fit_population(people))
     save_weights(folder, tensors, card.model_copy(update=changes))
     return folder
 
@@ -72,6 +76,10 @@ def test_a_bundle_holds_its_parts_and_loads_as_the_run_did(bundle: Path) -> None
     assert sorted(path.name for path in bundle.parent.iterdir()) == ["bundle", "run"]
     run, loaded = load_weights(bundle.parent / "run"), load_weights(bundle)
     assert all(torch.equal(run.state[name], loaded.state[name]) for name in run.state)
+    assert run.state.keys() == loaded.state.keys()
+    population = load_population(bundle)
+    assert population is not None
+    assert len(population.distances) == 30
     assert loaded.card == run.card.model_copy(
         update={"terms": "CC-BY 4.0", "intended_use": "Research.", "metrics": METRICS}
     )

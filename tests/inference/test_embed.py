@@ -11,14 +11,18 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from neurofm.commands.embed import embed
 from neurofm.config.preparation import PreprocessConfig, StoreConfig
 from neurofm.config.recipe import Recipe, check_recipe
 from neurofm.errors import ContractError, RunError
+from neurofm.inference.distances import with_distances
 from neurofm.inference.embed import embed_sources, preprocessing_of, require_fitting
 from neurofm.models.card import Card
+from neurofm.models.embeddings import join_embeddings, read_embeddings
 from neurofm.models.encoder import build_encoder
+from neurofm.models.population import fit_population, population_tensors
 from neurofm.models.released_model import released_contract
 from neurofm.models.weights import save_weights
 from neurofm.preprocess.contract import Contract, contract_of
@@ -67,6 +71,123 @@ def test_a_packed_store_needs_no_preprocessing(fake: SimpleNamespace, tmp_path: 
     assert table["contract"].eq(fake.contract().fingerprint()).all()
 
 
+def test_derivatives_need_no_preprocessing_and_give_what_their_store_gives(
+    derivatives: Path, fake: SimpleNamespace, tmp_path: Path
+) -> None:
+    pack(derivatives, tmp_path / "store", StoreConfig(spacing_mm=6.0))
+    weights = write_weights(tmp_path / "weights", card(fake.contract()))
+    (derivatives / "failures.csv").write_text("path,participant,step,kind,reason\na,b,c,d,e\n")
+    for source, output in ((derivatives, "d.csv"), (tmp_path / "store", "s.parquet")):
+        done = embed_sources([source], weights, tmp_path / output)
+        assert done.scans == 5
+        assert any("1 scans failed preprocessing" in note for note in done.notes) == (
+            source == derivatives
+        )
+    (ours, of_files), (theirs, of_store) = (
+        read_embeddings(tmp_path / name) for name in ("d.csv", "s.parquet")
+    )
+    assert ours["scan_id"].tolist() == theirs["scan_id"].tolist()
+    assert of_files == pytest.approx(of_store, rel=1e-3, abs=1e-4)
+    assert ours["verdict"].eq("pass").all()
+    assert {"distance", "distance_percentile", "contract", "model", "reason"} <= set(ours)
+    joined, _ = join_embeddings([tmp_path / "d.csv"])
+    assert len(joined) == 5
+
+
+def test_derivatives_of_another_contract_are_refused(
+    derivatives: Path, fake: SimpleNamespace, tmp_path: Path
+) -> None:
+    other = write_weights(tmp_path / "other", card(fake.contract("another template")))
+    with pytest.raises(ContractError, match="preprocessed differently"):
+        embed_sources([derivatives], other, tmp_path / "e.parquet")
+    done = embed_sources([derivatives], other, tmp_path / "e.csv", allow_other_contract=True)
+    assert any("preprocessed differently" in note for note in done.notes)
+
+
+def test_a_derivative_that_cannot_be_read_is_a_row_with_a_reason(
+    derivatives: Path, fake: SimpleNamespace, tmp_path: Path
+) -> None:
+    weights = write_weights(tmp_path / "weights", card(fake.contract()))
+    (derivatives / "fake" / "scan01_T1w.nii.gz").unlink()
+    (derivatives / "fake" / "scan02_mask.nii.gz").write_bytes(b"cut")
+    work = tmp_path / "work"
+    done = embed_sources([derivatives], weights, tmp_path / "e.parquet", work=work)
+    assert (done.scans, len(done.failures)) == (3, 2)
+    table = pd.read_parquet(tmp_path / "e.parquet")
+    assert table["reason"].notna().tolist() == [False, True, True, False, False]
+    assert table["embedding"].isna().tolist() == [False, True, True, False, False]
+
+
+def test_what_was_encoded_is_kept_with_the_work_and_found_again(
+    derivatives: Path, fake: SimpleNamespace, tmp_path: Path
+) -> None:
+    weights = write_weights(tmp_path / "weights", card(fake.contract()))
+    work = tmp_path / "work"
+    embed_sources([derivatives], weights, tmp_path / "1.parquet", work=work)
+    kept = sorted((work / ".embeddings").iterdir())
+    assert len(kept) == 5
+    for path in kept:
+        np.save(path, np.full(16, 7.0, dtype=np.float32))
+    embed_sources([derivatives], weights, tmp_path / "2.parquet", work=work)
+    assert (read_embeddings(tmp_path / "2.parquet")[1] == 7).all()
+    state = build_encoder(RECIPE.encoder, seed=2).state_dict()
+    tensors = {f"encoder.{name}": tensor for name, tensor in state.items()}
+    save_weights(tmp_path / "others", tensors, card(fake.contract()))
+    embed_sources([derivatives], tmp_path / "others", tmp_path / "3.parquet", work=work)
+    assert (read_embeddings(tmp_path / "3.parquet")[1] != 7).all()
+
+
+def test_scans_of_the_training_population_are_near_and_other_images_far(
+    fake: SimpleNamespace, tmp_path: Path
+) -> None:
+    """A pattern that differs a little between people; its negative, and plain noise."""
+    contract, encoder = fake.contract(), build_encoder(RECIPE.encoder, seed=1).eval()
+    volumes = {name: _volumes(name) for name in ("train", "new", "negative", "noise")}
+    with torch.inference_mode():
+        found = {name: encoder(each).numpy() for name, each in volumes.items()}
+    population = fit_population(found["train"])
+    state = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
+    save_weights(tmp_path / "w", {**state, **population_tensors(population)}, card(contract))
+    percentiles = {}
+    for name, each in found.items():
+        table, notes = with_distances(
+            pd.DataFrame(index=range(len(each))), [each, each], [tmp_path / "w"] * 2
+        )
+        percentiles[name] = table["distance_percentile"]
+        assert not notes
+    assert percentiles["new"].mean() == pytest.approx(50, abs=12)
+    assert (percentiles["negative"] > 99).all()
+    assert (percentiles["noise"] > 99).all()
+
+
+def _volumes(kind: str) -> torch.Tensor:
+    """Prepared volumes of 25 x 32 x 32: 140 to train, 40 of each other kind."""
+    stream = np.random.default_rng(["train", "new", "negative", "noise"].index(kind))
+    count = 140 if kind == "train" else 40
+    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in (25, 32, 32)), indexing="ij")
+    radius = np.sqrt(sum(axis**2 for axis in axes))
+    shapes = []
+    for _ in range(count):
+        width = stream.normal(8, 0.5)
+        image = np.cos(width * radius) + stream.normal(1, 0.1) * axes[0]
+        image = image + stream.normal(0, 0.2, image.shape)
+        if kind == "noise":
+            image = stream.normal(size=image.shape)
+        inside = radius < 0.9
+        image = np.where(inside, (image - image[inside].mean()) / image[inside].std(), 0)
+        shapes.append(-image if kind == "negative" else image)
+    return torch.from_numpy(np.stack(shapes)[:, None].astype(np.float32))
+
+
+def test_weights_without_a_population_leave_distances_empty_and_say_so(
+    fake: SimpleNamespace, derivatives: Path, tmp_path: Path
+) -> None:
+    weights = write_weights(tmp_path / "weights", card(fake.contract()))
+    done = embed_sources([derivatives], weights, tmp_path / "e.parquet")
+    assert any("No distances" in note for note in done.notes)
+    assert pd.read_parquet(tmp_path / "e.parquet")["distance_percentile"].isna().all()
+
+
 def test_a_store_of_another_contract_or_grid_is_refused(
     fake: SimpleNamespace, tmp_path: Path
 ) -> None:
@@ -96,6 +217,16 @@ def test_unusable_scans_are_rows_with_a_reason_and_the_command_says_so(
     assert "cut.nii.gz" in printed.err
     assert "empty.nii.gz" in printed.err
     assert "0 scans embedded" in printed.out
+
+
+def test_a_table_of_another_form_is_refused_and_so_is_a_contract_beside_it(
+    weights: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match=r"use .parquet or .csv"):
+        embed_sources([tmp_path], weights, tmp_path / "e.xlsx")
+    (tmp_path / "e.contract.json").write_text("mine")
+    with pytest.raises(RunError, match="exists already"):
+        embed_sources([tmp_path], weights, tmp_path / "e.csv")
 
 
 def test_an_existing_table_is_not_overwritten(weights: Path, tmp_path: Path) -> None:

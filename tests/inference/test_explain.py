@@ -172,7 +172,7 @@ def test_mistakes_are_told_before_any_work(place: Path, tmp_path: Path) -> None:
     source = [place / "raw" / f"{WHO}.nii.gz"]
     for weights, asked, error, message in (
         (bare, Asked(class_name="F"), WeightsError, "have no head, so no class"),
-        (transformer, Asked("grad-cam"), ConfigError, "needs a ResNet"),
+        (transformer, Asked("grad-cam"), ConfigError, "needs the paper.s ResNet"),
         (bare, Asked(window_mm=20, stride_mm=24), ConfigError, "does not fit windows of 20 mm"),
         (bare, Asked(stride_mm=1), ConfigError, "from one voxel, 6 mm"),
         (bare, Asked("gradients", steps=0), ConfigError, "integrate nothing"),

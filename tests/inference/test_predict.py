@@ -16,7 +16,7 @@ from neurofm.commands.predict import predict
 from neurofm.config.encoders import ResNetConfig
 from neurofm.config.preparation import StoreConfig
 from neurofm.config.recipe import Recipe
-from neurofm.errors import ContractError, RunError, WeightsError
+from neurofm.errors import ConfigError, ContractError, RunError, WeightsError
 from neurofm.inference.embed import embed_sources
 from neurofm.inference.predict import predict_sources
 from neurofm.models.card import Card
@@ -113,6 +113,64 @@ def test_several_weights_give_mean_and_spread(
     assert table["model"].str.split().map(len).eq(3).all()
 
 
+def test_an_interval_reaches_as_far_as_validation_people_were_off(
+    fake: SimpleNamespace, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = [tuple(float(each + more) for each in range(1, 20)) for more in (0, 10)]
+    one, two = (
+        write_weights(
+            tmp_path / f"w{seed}", AGE.model_copy(update={"validation_scores": own}),
+            fake.contract(), seed,
+        )
+        for seed, own in enumerate(scores)
+    )  # fmt: skip
+    for weights, reach in (([one], 18.0), ([one, two], 23.0)):
+        output = tmp_path / f"{len(weights)}.csv"
+        assert predict([store], weights=weights, output=output) == 0
+        table = pd.read_csv(output)
+        assert (table["prediction"] - table["low"]).to_numpy() == pytest.approx(reach, rel=1e-4)
+        assert (table["high"] - table["prediction"]).to_numpy() == pytest.approx(reach, rel=1e-4)
+        assert table["level"].eq(0.9).all()
+    assert "interval" not in capsys.readouterr().err
+
+
+def test_classes_have_a_set(fake: SimpleNamespace, store: Path, tmp_path: Path) -> None:
+    wide = STAGE.model_copy(update={"validation_scores": (0.9999,) * 30})
+    narrow = STAGE.model_copy(update={"validation_scores": (1e-4,) * 30})
+    for name, head in (("wide", wide), ("narrow", narrow)):
+        weights = write_weights(tmp_path / name, head, fake.contract())
+        predict_sources([store], [weights], tmp_path / f"{name}.parquet", level=0.8)
+    found = pd.read_parquet(tmp_path / "wide.parquet")
+    assert found["set"].eq("H MCI AD").all()
+    assert found["level"].eq(0.8).all()
+    found = pd.read_parquet(tmp_path / "narrow.parquet")
+    assert found["set"].equals(found["prediction"])
+
+
+def test_without_enough_validation_people_there_is_no_interval_but_a_reason(
+    fake: SimpleNamespace, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = AGE.model_copy(update={"validation_scores": (1.0, 2.0)})
+    none = SEX
+    for name, head, message in (
+        ("few", few, "a level of 0.9 needs 9 validation participants, the weights have 2"),
+        ("none", none, "No sets: the weights keep no scores of validation people"),
+    ):
+        weights = write_weights(tmp_path / name, head, fake.contract())
+        output = tmp_path / f"{name}.parquet"
+        assert predict([store], weights=[weights], output=output) == 0
+        assert message in " ".join(capsys.readouterr().err.split())
+        table = pd.read_parquet(output)
+        assert table.filter(["low", "high", "set"]).isna().all(axis=None)
+        assert table["prediction"].notna().all()
+
+
+def test_a_level_that_is_no_share_is_refused(tmp_path: Path) -> None:
+    for level in (0.0, 1.0, 90.0):
+        with pytest.raises(ConfigError, match="--interval"):
+            predict_sources([tmp_path], [tmp_path], tmp_path / "p.csv", level=level)
+
+
 @pytest.mark.parametrize("head", [AGE, SEX])
 def test_unusable_scans_are_rows_with_a_reason(
     tmp_path: Path, head: HeadCard, capsys: pytest.CaptureFixture[str]
@@ -127,7 +185,7 @@ def test_unusable_scans_are_rows_with_a_reason(
     assert predict([scan], weights=[weights, weights], output=output, workers=0) == 1
     table = pd.read_parquet(output)
     assert len(table) == 1
-    assert table.filter(regex="prediction|spread|probability").isna().all(axis=None)
+    assert table.filter(regex="prediction|spread|probability|low|high|set").isna().all(axis=None)
     assert table["reason"].str.len().gt(10).all()
     assert "0 scans predicted" in capsys.readouterr().out
 

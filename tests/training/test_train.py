@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,16 @@ import pandas as pd
 import pytest
 import torch
 
+from neurofm.config.preparation import StoreConfig
 from neurofm.config.recipe import Recipe, check_recipe
 from neurofm.errors import ConfigError, LeakageError, RunError
+from neurofm.models.embeddings import embed_store
 from neurofm.models.overlap import overlap
+from neurofm.models.population import load_population
 from neurofm.models.weights import load_encoder, load_weights
 from neurofm.progress import SilentProgress
-from neurofm.store.reader import Store
+from neurofm.store.packing import pack
+from neurofm.store.reader import Store, open_store
 from neurofm.training.fit import StartingPoint, pretrain, train
 from neurofm.training.manner import Manner
 from neurofm.training.run_log import read_log
@@ -66,6 +71,10 @@ def test_a_run_leaves_the_weights_of_its_best_epoch_and_a_head(
     assert (head.validation, head.epoch) == (best["value"], best["epochs_done"])
     assert load_encoder(tmp_path / "run")(torch.zeros(1, 1, 25, 32, 32)).shape == (1, 16)
     assert len(list((tmp_path / "run").glob("best-*.safetensors"))) == 1
+    scores = head.validation_scores
+    assert len(scores) == head.validation_participants
+    assert list(scores) == sorted(scores)
+    assert scores[-1] > 0
 
 
 def test_a_number_is_predicted_in_its_own_unit(labelled_store: Store, tmp_path: Path) -> None:
@@ -293,3 +302,26 @@ def _pretrained(store: Store, tmp_path: Path, everyone: bool = False) -> Path:
     else:
         pretrain(recipe, store, folder, _CPU)
     return folder
+
+
+def test_the_spread_of_the_training_embeddings_goes_with_the_weights(
+    fake: SimpleNamespace, tmp_path: Path
+) -> None:
+    """30 participants of two scans: one scan each counts, and nobody's embedding is kept."""
+    pack(fake.write(tmp_path / "derivatives", 60), tmp_path / "store", StoreConfig(spacing_mm=6.0))
+    store = open_store(tmp_path / "store")
+    values = {"name": "tiny", "store": {"spacing_mm": 6},
+              "encoder": {"widths": [4, 8, 8, 16], "stem_stride": 2},
+              "training": {"epochs": 1, "batch_size": 10}}  # fmt: skip
+    for most, people in ((2000, 30), (25, 25), (0, 0)):
+        recipe = check_recipe(values | {"health": {"population_participants": most}}, "a test")
+        pretrain(recipe, store, tmp_path / str(most), _CPU)
+        population = load_population(tmp_path / str(most))
+        assert (0 if population is None else len(population.distances)) == people
+    whole = load_population(tmp_path / "2000")
+    assert whole is not None
+    embedded = embed_store(
+        load_encoder(tmp_path / "2000"), store, range(60), _CPU, SilentProgress()
+    )  # fmt: skip
+    assert 5 < np.median(whole.percentiles_of(whole.distances_of(embedded))) < 80
+    assert load_weights(tmp_path / "2000").state["population.centre"].shape == (16,)

@@ -29,12 +29,12 @@ def embed(
     Parameters
     ----------
     source
-        Scan files, folders, tables or an index.parquet of raw scans; or one packed store; or a
-        list for --prepared-by.
+        Scan files, folders, tables or an index.parquet of raw scans; or one packed store, or one
+        folder of neurofm preprocess; or a list for --prepared-by.
     weights
         A run, a bundle, hf://OWNER/NAME[@REVISION], or a published checkpoint.
     output
-        The table of embeddings, a .parquet file.
+        The table of embeddings, a .parquet or .csv file.
     work
         Keep the preprocessed scans here; the same command then continues.
     workers

@@ -8,10 +8,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from neurofm.commands.console import BarProgress, out
+from neurofm.commands.weights_reference import folder_of
 
 
 def export(
-    weights: Path,
+    weights: str,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     tolerance: float = 1e-4,
@@ -21,7 +22,7 @@ def export(
     Parameters
     ----------
     weights
-        A run, a bundle, or a folder of neurofm import-weights.
+        A run, a bundle, a published checkpoint, or hf://OWNER/NAME[@REVISION].
     output
         The file, .onnx. It is written only where the numbers agree.
     tolerance
@@ -29,7 +30,9 @@ def export(
     """
     from neurofm.inference.export import export_weights
 
-    done = export_weights(weights, output, tolerance=tolerance, progress=BarProgress())
+    done = export_weights(
+        folder_of(weights), output, tolerance=tolerance, progress=BarProgress()
+    )
     found = ", ".join(
         f"{name} within {deviation:.1g} of PyTorch's"
         for name, deviation in zip(done.outputs, done.deviations, strict=True)

@@ -18,6 +18,7 @@ def predict(
     *,
     weights: Annotated[list[str], Parameter(negative="")],
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    interval: float = 0.9,
     work: Path | None = None,
     workers: int = os.cpu_count() or 1,
     allow_other_preprocessing: Annotated[bool, Parameter(negative="")] = False,
@@ -27,12 +28,15 @@ def predict(
     Parameters
     ----------
     source
-        Scan files, folders, tables or an index.parquet of raw scans; or one packed store.
+        Scan files, folders, tables or an index.parquet of raw scans; or one packed store, or one
+        folder of neurofm preprocess.
     weights
         A run of neurofm train, a bundle of one, or hf://OWNER/NAME[@REVISION]. Several, each with
         its own --weights, are averaged, and the table has their spread.
     output
         The table of predictions, a .parquet or .csv file.
+    interval
+        The share of new people whose truth is to lie between low and high, or in the set.
     work
         Keep the preprocessed scans here; the same command then continues.
     workers
@@ -43,7 +47,8 @@ def predict(
     from neurofm.inference.predict import predict_sources
 
     done = predict_sources(
-        source, [folder_of(each) for each in weights], output, work=work, workers=workers,
+        source, [folder_of(each) for each in weights], output, level=interval, work=work,
+        workers=workers,
         allow_other_contract=allow_other_preprocessing, progress=BarProgress(),
     )  # fmt: skip
     out.print(f"{output}: {done.scans} scans predicted", markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Knobs of what is watched while pre-training runs."""
+"""Knobs of what is watched while a run goes on, and what is kept of its embeddings at the end."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ class HealthConfig(Section):
     )
     probe_participants: int = knob(
         200, "participants", "As many at most, one scan of each, drawn once by the seed.", ge=10
+    )
+    population_participants: int = knob(
+        2000,
+        "participants",
+        "At the end, as many at most are embedded, one scan each; how they spread goes with the "
+        "weights, so that a new scan's distance can be told; 0 for none.",
+        ge=0,
     )
     collapse_grace_steps: int = knob(
         100, "steps", "No alarm in the first: untrained projections lie close together too.", ge=1

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +14,28 @@ from torch import nn
 from neurofm.cohorts.failures import Failure
 from neurofm.config.preparation import PreprocessConfig
 from neurofm.config.recipe import check_recipe
-from neurofm.data.batch import Batch
 from neurofm.errors import ContractError, RunError
 from neurofm.files import require_writable
-from neurofm.inference.prepared import prepare_sources, prepared_batches, work_folder
+from neurofm.inference.distances import with_distances
+from neurofm.inference.features import KeptFeatures, encode_prepared
+from neurofm.inference.prepared import (
+    is_derivatives,
+    open_derivatives,
+    prepare_sources,
+    work_folder,
+)
 from neurofm.inference.sources import is_store
 from neurofm.models.card import Card, read_card
+from neurofm.models.embedding_table import CSV, TABLE_FORMS, contract_beside
 from neurofm.models.embeddings import embed_store, write_embeddings
-from neurofm.models.encoding import encode
 from neurofm.models.suitability import origin_of, require_prepared_for
 from neurofm.models.weights import load_encoder
 from neurofm.preprocess.contract import Contract, contract_of
 from neurofm.progress import Progress, SilentProgress
 from neurofm.store.reader import Store, open_store
 from neurofm.training.device import choose_device
+
+_KEPT = ".embeddings"  # in the folder of work; no cohort's folder is called so
 
 
 @dataclass(frozen=True)
@@ -55,34 +63,36 @@ def embed_sources(
     allow_other_contract: bool = False,
     progress: Progress | None = None,
 ) -> Embedded:
-    """Write the embedding of every scan of the sources to one Parquet table.
+    """Write the embedding of every scan of the sources to one table, Parquet or CSV.
 
     A scan that cannot be used keeps its row, with an empty embedding and the reason.
 
     Args:
-        sources: scan files, folders, tables or indexes of raw scans; or one packed store.
+        sources: scan files, folders, tables or indexes of raw scans; or one packed store, or one
+            folder of neurofm preprocess.
         weights: run folder or weights folder.
         output: the table.
-        work: where the preprocessed scans are kept and found again; None keeps none.
+        work: where preprocessed scans and features are kept and found again; None keeps none.
         workers: processes that preprocess scans side by side.
         allow_other_contract: go on where the preprocessing is not the model's, with a note; what
             imported weights need, whose steps neurofm matches in kind but not in every tool.
         progress: shown the course of the work.
 
     Raises:
-        RunError: `output` exists or cannot be written.
+        RunError: `output` exists, cannot be written, or has another ending.
         ContractError: scans cannot be, or were not, preprocessed as the weights need.
         TableError: a source cannot be read.
         WeightsError: the weights cannot be loaded.
     """
-    require_new(output)
-    card, encoder = read_card(weights), load_encoder(weights)
-    encoded = encode_sources(
-        sources, card, [encoder], work=work, workers=workers,
-        allow_other_contract=allow_other_contract, progress=progress or SilentProgress(),
+    require_new_table(output)
+    encoded = encode_by(
+        [weights], sources, work=work, workers=workers,
+        allow_other_contract=allow_other_contract, progress=progress,
     )  # fmt: skip
-    (features,) = encoded.features
-    write_embeddings(output, encoded.table, features, card.weights_sha256, encoded.contract)
+    write_embeddings(
+        output, encoded.table, encoded.features[0], encoded.models[0], encoded.contract,
+        preprocessing=encoded.preprocessing,
+    )  # fmt: skip
     return Embedded(encoded.usable, encoded.failures, encoded.notes)
 
 
@@ -93,21 +103,52 @@ class Encoded:
     Attributes:
         table: a row for each scan, with the `reason` why it is unusable.
         features: of each encoder, rows as in the table; NaN for unusable scans.
-        contract: fingerprint of the preprocessing.
+        preprocessing: the contract the scans were prepared by.
         failures: the unusable scans.
         notes: what a reader must know, in plain words.
+        models: SHA-256 of the encoders' weights, as far as they were given.
     """
 
     table: pd.DataFrame
     features: tuple[Float[np.ndarray, "scans features"], ...]
-    contract: str
+    preprocessing: Contract
     failures: tuple[Failure, ...]
     notes: tuple[str, ...]
+    models: tuple[str, ...] = ()
+
+    @property
+    def contract(self) -> str:
+        """Fingerprint of the preprocessing."""
+        return self.preprocessing.fingerprint()
 
     @property
     def usable(self) -> int:
         """How many scans have features."""
         return int(self.table["reason"].isna().sum())
+
+
+def encode_by(
+    weights: Sequence[Path],
+    sources: Sequence[Path],
+    *,
+    work: Path | None = None,
+    workers: int = 1,
+    allow_other_contract: bool = False,
+    progress: Progress | None = None,
+) -> Encoded:
+    """Encode scans by one or more sets of weights, and tell their distances from training.
+
+    Arguments and errors are those of `embed_sources`; the first card says how scans are prepared.
+    """
+    cards = [read_card(folder) for folder in weights]
+    encoders = [load_encoder(folder) for folder in weights]
+    encoded = encode_sources(
+        sources, cards[0], encoders, work=work, workers=workers,
+        allow_other_contract=allow_other_contract, progress=progress or SilentProgress(),
+        models=[card.weights_sha256 for card in cards],
+    )  # fmt: skip
+    table, notes = with_distances(encoded.table, encoded.features, weights)
+    return replace(encoded, table=table, notes=encoded.notes + notes)
 
 
 def encode_sources(
@@ -119,37 +160,47 @@ def encode_sources(
     workers: int,
     allow_other_contract: bool,
     progress: Progress,
+    models: Sequence[str] = (),
 ) -> Encoded:
     """Prepare the scans of the sources once, as a card wants them, and encode them.
 
     Args:
-        sources: scan files, folders, tables or indexes of raw scans; or one packed store.
+        sources: scan files, folders, tables or indexes of raw scans; or one packed store, or one
+            folder of neurofm preprocess.
         card: what it says of preprocessing and spacing holds for all encoders.
         encoders: frozen.
-        work: where the preprocessed scans are kept and found again; None keeps none.
+        work: where preprocessed scans and features are kept and found again; None keeps none.
         workers: processes that preprocess scans side by side.
         allow_other_contract: go on where the preprocessing is not the card's, with a note.
         progress: shown the course of the work.
+        models: SHA-256 of each encoder's weights; without, no features are kept.
 
     Raises:
         ContractError: scans cannot be, or were not, preprocessed as the card says.
         TableError: a source cannot be read.
     """
+    names, origin = tuple(models), origin_of(card)
     if is_store(sources):
         store = open_store(sources[0])
         notes = require_fitting(store.contract, store.spacing_mm, card, allow_other_contract)
         packed = [embed_packed(store, encoder, progress) for encoder in encoders]
         features = tuple(features for _, features in packed)
-        contract = store.contract.fingerprint()
-        return Encoded(packed[0][0], features, contract, (), notes + origin_of(card))
+        return Encoded(packed[0][0], features, store.contract, (), notes + origin, names)
+    kept: list[KeptFeatures | None] = [None] * len(encoders)
+    if work is not None and names:
+        kept = [KeptFeatures(work / _KEPT, name) for name in names]
+    if is_derivatives(sources):
+        table, contract, notes = open_derivatives(sources[0])
+        notes += require_fitting(contract, card.spacing_mm, card, allow_other_contract)
+        found = encode_prepared(table, sources[0], card, encoders, progress, kept=kept)
+        notes += origin
+        return Encoded(found.table, found.features, contract, found.failures, notes, names)
     config, notes = preprocessing_of(card, allow_other_contract)
     with work_folder(work) as folder:
         table, failures = prepare_sources(sources, folder, config, workers, progress)
-        features = tuple(
-            _embed_prepared(table, folder, card, encoder, progress) for encoder in encoders
-        )
-    contract = contract_of(config).fingerprint()
-    return Encoded(table, features, contract, failures, notes + origin_of(card))
+        found = encode_prepared(table, folder, card, encoders, progress, kept=kept)
+    failures, contract = failures + found.failures, contract_of(config)
+    return Encoded(found.table, found.features, contract, failures, notes + origin, names)
 
 
 def require_new(output: Path) -> None:
@@ -161,6 +212,20 @@ def require_new(output: Path) -> None:
     if output.exists():
         raise RunError("exists already", "remove it, or choose another -o", output)
     require_writable(output)
+
+
+def require_new_table(output: Path) -> None:
+    """The same of a table, in a form that can be written and with all that is written beside it.
+
+    Raises:
+        RunError: it exists, cannot be written, or has another ending.
+    """
+    if output.suffix not in TABLE_FORMS:
+        mend = f"use {' or '.join(TABLE_FORMS)}"
+        raise RunError("has an ending that is no table's", mend, output)
+    require_new(output)
+    if output.suffix == CSV:
+        require_new(contract_beside(output))
 
 
 def preprocessing_of(
@@ -204,22 +269,3 @@ def embed_packed(
     """The rows of a store, none with a reason against it, and their features."""
     features = embed_store(encoder, store, range(len(store)), choose_device(), progress)
     return store.index.assign(reason=pd.Series(pd.NA, store.index.index, dtype="string")), features
-
-
-def _embed_prepared(
-    table: pd.DataFrame, folder: Path, card: Card, encoder: nn.Module, progress: Progress
-) -> Float[np.ndarray, "scans features"]:
-    features = np.full((len(table), card.features), np.nan, dtype=np.float32)
-    usable = np.flatnonzero(table["reason"].isna())
-    if len(usable):
-        progress.start("Encoding", len(usable), "scans")
-        batches = prepared_batches(table.iloc[usable], folder, card.spacing_mm)
-        features[usable] = encode(encoder, _counted(batches, progress), choose_device())
-        progress.finish()
-    return features
-
-
-def _counted(batches: Iterator[Batch], progress: Progress) -> Iterator[Batch]:
-    for batch in batches:
-        yield batch
-        progress.advance()

@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812 # torch's own abbreviation
 from torch import Tensor
 
-from neurofm.config.encoders import EncoderConfig, ResNetConfig
+from neurofm.config.encoders import CardEncoderConfig, ResNetConfig
 from neurofm.errors import ConfigError
 from neurofm.inference.readout import Readout
 
 _HALVINGS = 4  # the max pool and three stages
 
 
-def require_resnet(config: EncoderConfig) -> None:
+def require_resnet(config: CardEncoderConfig) -> None:
     """Refuse an encoder that has no last stage of convolutions.
 
     Raises:
@@ -23,7 +23,7 @@ def require_resnet(config: EncoderConfig) -> None:
     """
     if not isinstance(config, ResNetConfig):
         mend = "say --method occlusion or gradients"
-        raise ConfigError("needs a ResNet; these weights are a transformer's", mend, "grad-cam")
+        raise ConfigError("needs the paper's ResNet; these weights are of another network", mend, "grad-cam")
 
 
 def grad_cam_map(readout: Readout, volume: Tensor, stem_stride: int) -> npt.NDArray[np.float32]:

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from neurofm.errors import RunError, WeightsError
+from neurofm.errors import WeightsError
 from neurofm.files import atomic_path
-from neurofm.inference.embed import Embedded, encode_sources, require_new
+from neurofm.inference.embed import Embedded, encode_by, require_new_table
+from neurofm.inference.intervals import interval_columns, interval_notes, require_level
 from neurofm.models.card import Card, read_card
 from neurofm.models.embeddings import without_places
 from neurofm.models.head import HeadCard, said_by
-from neurofm.models.weights import load_encoder, load_head
-from neurofm.progress import Progress, SilentProgress
+from neurofm.models.weights import load_head
+from neurofm.progress import Progress
 
-_FORMS = (".parquet", ".csv")
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """What heads say of scans.
+
+    Attributes:
+        table: a row for each scan.
+        done: how many have a prediction, what became of the others, and notes.
+    """
+
+    table: pd.DataFrame
+    done: Embedded
 
 
 def predict_sources(
@@ -26,6 +39,7 @@ def predict_sources(
     weights: Sequence[Path],
     output: Path,
     *,
+    level: float = 0.9,
     work: Path | None = None,
     workers: int = 1,
     allow_other_contract: bool = False,
@@ -33,14 +47,12 @@ def predict_sources(
 ) -> Embedded:
     """Write what one or more sets of weights with a head predict of every scan of the sources.
 
-    Several are the members of an ensemble, such as equal runs of several seeds: their mean is the
-    prediction, their standard deviation the spread. A scan that cannot be used keeps its row, with
-    an empty prediction and the reason.
-
     Args:
-        sources: scan files, folders, tables or indexes of raw scans; or one packed store.
+        sources: scan files, folders, tables or indexes of raw scans; or one packed store, or one
+            folder of neurofm preprocess.
         weights: folders of weights with heads for one target.
         output: the table, .parquet or .csv.
+        level: the share of new people whose truth is to lie in the interval or set.
         work: where the preprocessed scans are kept and found again; None keeps none.
         workers: processes that preprocess scans side by side.
         allow_other_contract: go on where the preprocessing is not the model's, with a note.
@@ -48,34 +60,65 @@ def predict_sources(
 
     Raises:
         RunError: `output` exists, cannot be written, or has another ending.
+        ConfigError, ContractError, TableError, WeightsError: see `predict_table`.
+    """
+    require_new_table(output)
+    predicted = predict_table(
+        sources, weights, level=level, work=work, workers=workers,
+        allow_other_contract=allow_other_contract, progress=progress,
+    )  # fmt: skip
+    _write(output, predicted.table)
+    return predicted.done
+
+
+def predict_table(
+    sources: Sequence[Path],
+    weights: Sequence[Path],
+    *,
+    level: float = 0.9,
+    work: Path | None = None,
+    workers: int = 1,
+    allow_other_contract: bool = False,
+    progress: Progress | None = None,
+) -> Predicted:
+    """What one or more sets of weights with a head predict of every scan of the sources.
+
+    Several are the members of an ensemble, such as equal runs of several seeds: their mean is the
+    prediction, their standard deviation the spread. A scan that cannot be used keeps its row, with
+    an empty prediction and the reason. Arguments are as for `predict_sources`.
+
+    Raises:
+        ConfigError: the level is no share.
         ContractError: scans cannot be, or were not, preprocessed as the weights need.
         TableError: a source cannot be read.
         WeightsError: weights cannot be loaded, have no head, or do not belong together.
     """
-    if output.suffix not in _FORMS:
-        raise RunError("has an ending that is no table's", f"use {' or '.join(_FORMS)}", output)
-    require_new(output)
+    require_level(level)
     cards = [read_card(folder) for folder in weights]
     heads = [load_head(folder) for folder in weights]
-    encoders = [load_encoder(folder) for folder in weights]
-    head = _common_head(cards, weights)
-    encoded = encode_sources(
-        sources, cards[0], encoders, work=work, workers=workers,
-        allow_other_contract=allow_other_contract, progress=progress or SilentProgress(),
+    members = _common_heads(cards, weights)
+    encoded = encode_by(
+        weights, sources, work=work, workers=workers,
+        allow_other_contract=allow_other_contract, progress=progress,
     )  # fmt: skip
     said = np.stack(
         [
-            said_by(linear, _head_of(card), features)
-            for linear, card, features in zip(heads, cards, encoded.features, strict=True)
+            said_by(linear, member, features)
+            for linear, member, features in zip(heads, members, encoded.features, strict=True)
         ]
     )
-    own = _columns(said, head, encoded.table["reason"].isna().to_numpy())
-    table = without_places(encoded.table).assign(
-        model=" ".join(card.weights_sha256 for card in cards), contract=encoded.contract
+    usable = encoded.table["reason"].isna().to_numpy()
+    parts = (
+        _columns(said, members[0], usable),
+        interval_columns(said.mean(axis=0), usable, members, level),
     )
-    own.index = table.index
-    _write(output, pd.concat([table.drop(columns=own.columns, errors="ignore"), own], axis=1))
-    return Embedded(encoded.usable, encoded.failures, encoded.notes)
+    own = pd.concat(parts, axis=1).set_index(encoded.table.index)
+    table = without_places(encoded.table).assign(
+        model=" ".join(encoded.models), contract=encoded.contract
+    )
+    table = pd.concat([table.drop(columns=own.columns, errors="ignore"), own], axis=1)
+    notes = encoded.notes + interval_notes(members, level)
+    return Predicted(table, Embedded(encoded.usable, encoded.failures, notes))
 
 
 def _columns(
@@ -99,8 +142,8 @@ def _columns(
     return pd.DataFrame(columns)
 
 
-def _common_head(cards: Sequence[Card], weights: Sequence[Path]) -> HeadCard:
-    """The head of all members, once they predict one thing from scans prepared in one way."""
+def _common_heads(cards: Sequence[Card], weights: Sequence[Path]) -> list[HeadCard]:
+    """The heads of all members, once they predict one thing from scans prepared in one way."""
     first = cards[0]
     for card, folder in zip(cards, weights, strict=True):
         for what, ours, theirs in (
@@ -111,7 +154,7 @@ def _common_head(cards: Sequence[Card], weights: Sequence[Path]) -> HeadCard:
             if ours != theirs:
                 mend = "give runs of one recipe, or predict with each by itself"
                 raise WeightsError(f"{what} than the first: {theirs}, not {ours}", mend, folder)
-    return _head_of(first)
+    return [_head_of(card) for card in cards]
 
 
 def _task(card: Card) -> tuple[str, str, tuple[str, ...]]:

@@ -1,10 +1,11 @@
-"""Raw scans, preprocessed as a model needs them and read back as it takes them."""
+"""Preprocessed scans, made as a model needs them or made before, and read as it takes them."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -14,10 +15,14 @@ from neurofm.cohorts.index import participant_keys, read_index
 from neurofm.config.preparation import PreprocessConfig
 from neurofm.data.batch import Batch
 from neurofm.data.prepare import model_input
+from neurofm.errors import TableError
 from neurofm.inference.sources import gather_index
 from neurofm.preprocess.batch import preprocess_index
+from neurofm.preprocess.contract import FILE_NAME, Contract, read_contract
 from neurofm.progress import Progress
 from neurofm.volumes.nifti import read_mask, read_volume
+
+_INDEX, FAILURES_FILE = "index.parquet", "failures.csv"
 
 
 def prepare_sources(
@@ -45,18 +50,65 @@ def prepare_sources(
     """
     frame = gather_index(sources, folder / "sources.parquet", config, progress)
     done = preprocess_index(frame, folder, config, workers, progress)
-    prepared = read_index(folder / "index.parquet")
+    prepared = read_index(folder / _INDEX)
     return _with_reasons(frame, prepared, done.failures), done.failures
+
+
+def is_derivatives(sources: Sequence[Path]) -> bool:
+    """Whether the only source is a folder that `neurofm preprocess` has finished."""
+    return len(sources) == 1 and all((sources[0] / name).is_file() for name in (FILE_NAME, _INDEX))
+
+
+def open_derivatives(folder: Path) -> tuple[pd.DataFrame, Contract, tuple[str, ...]]:
+    """The preprocessed scans of a folder, none with a `reason` yet; their contract; and notes.
+
+    Raises:
+        TableError: its index is none of preprocessed scans.
+        ContractError, ConfigError: it does not say how they were preprocessed.
+    """
+    table = read_index(folder / _INDEX)
+    if not {"image_path", "brain_mask_path", "verdict"} <= set(table.columns):
+        raise TableError(
+            "names no preprocessed scans", "give the folder neurofm preprocess wrote", folder
+        )
+    failed = folder / FAILURES_FILE
+    count = len(pd.read_csv(failed)) if failed.is_file() else 0
+    notes = (f"{count} scans failed preprocessing and have no row: {failed}",) if count else ()
+    nothing = pd.Series(pd.NA, table.index, dtype="string")
+    return table.assign(reason=nothing), read_contract(folder), notes
+
+
+@dataclass(frozen=True)
+class PreparedScan:
+    """A preprocessed scan: its two files, and whose it is ("cohort/participant_id")."""
+
+    image_path: Path
+    mask_path: Path
+    participant: str
+
+    def batch(self, spacing_mm: float) -> Batch:
+        """The scan alone, as a model takes it but for the z-score.
+
+        Raises:
+            ScanError: a file cannot be read, or is not on the template grid.
+        """
+        image, mask = read_volume(self.image_path).volume, read_mask(self.mask_path)
+        return Batch(*model_input(image, mask, spacing_mm), (-1,), (self.participant,), 0)
 
 
 def prepared_batches(rows: pd.DataFrame, folder: Path, spacing_mm: float) -> Iterator[Batch]:
     """One batch for each row of a table of `prepare_sources`, intensities as preprocessed."""
+    for scan in prepared_scans(rows, folder):
+        yield scan.batch(spacing_mm)
+
+
+def prepared_scans(rows: pd.DataFrame, folder: Path) -> list[PreparedScan]:
+    """The scans of rows whose `image_path` and `brain_mask_path` are relative to a folder."""
     paths = zip(rows["image_path"], rows["brain_mask_path"], participant_keys(rows), strict=True)
-    for image_path, mask_path, key in paths:
-        image = read_volume(folder / str(image_path)).volume
-        mask = read_mask(folder / str(mask_path))
-        images, masks = model_input(image, mask, spacing_mm)
-        yield Batch(images, masks, (-1,), (str(key),), 0)
+    return [
+        PreparedScan(folder / str(image), folder / str(mask), str(key))
+        for image, mask, key in paths
+    ]
 
 
 @contextmanager

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from neurofm.config.preparation import StoreConfig
-from neurofm.inference.embed import Embedded, embed_packed, require_fitting, require_new
+from neurofm.inference.distances import with_distances
+from neurofm.inference.embed import Embedded, embed_packed, require_fitting, require_new_table
 from neurofm.models.card import read_card
 from neurofm.models.embeddings import write_embeddings
 from neurofm.models.weights import load_encoder
@@ -50,7 +51,7 @@ def embed_turboprep(
         StoreError: none of its scans can be used.
         WeightsError: the weights cannot be loaded.
     """
-    require_new(output)
+    require_new_table(output)
     card, encoder = read_card(weights), load_encoder(weights)
     contract, progress = turboprep_contract(listed.transform), progress or SilentProgress()
     notes = require_fitting(contract, card.spacing_mm, card, allow_other_contract)
@@ -64,8 +65,12 @@ def embed_turboprep(
     empty = np.full((len(refused), card.features), np.nan, dtype=np.float32)
     table = pd.concat([table, refused], ignore_index=True)
     features = np.concatenate([features, empty])
-    write_embeddings(output, table, features, card.weights_sha256, contract.fingerprint())
-    return Embedded(len(table) - len(refused), packed.failures, notes + packed.notes)
+    table, more = with_distances(table, [features], [weights])
+    write_embeddings(
+        output, table, features, card.weights_sha256, contract.fingerprint(),
+        preprocessing=contract,
+    )  # fmt: skip
+    return Embedded(len(table) - len(refused), packed.failures, notes + packed.notes + more)
 
 
 def _refused(listed: pd.DataFrame, table: pd.DataFrame, reasons: dict[str, str]) -> pd.DataFrame:

@@ -7,6 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from neurofm.errors import ContractError
+from neurofm.preprocess.contract import Contract, difference_of
+
+Table = tuple[Path, pd.DataFrame, Contract | None]
 
 
 def require_comparable(table: pd.DataFrame, contract: str | None, where: Path) -> None:
@@ -34,4 +37,33 @@ def require_comparable(table: pd.DataFrame, contract: str | None, where: Path) -
     if contract is not None and own != contract:
         raise ContractError(
             f"its scans were preprocessed by contract {own}, not {contract}", "embed again", where
+        )
+
+
+def require_alike(table: Table, first: Table) -> None:
+    """Refuse a table of embeddings that must not stand beside another.
+
+    Args:
+        table: its file, its rows, and the words of its contract where they were kept.
+        first: the same of the other one; both have passed `require_comparable`.
+
+    Raises:
+        ContractError: names the step of preprocessing that differs, or the models.
+    """
+    (where, rows, ours), (other, others, theirs) = table, first
+    (contract,), (model,) = set(rows["contract"]), set(rows["model"])
+    (wanted,), (known,) = set(others["contract"]), set(others["model"])
+    if contract != wanted:
+        difference = difference_of(ours, theirs) if ours and theirs else ""
+        words = difference or f"contract {contract}, not {wanted}"
+        raise ContractError(
+            f"its scans were preprocessed differently from those of {other}: {words}",
+            "embed all scans from one way of preprocessing",
+            where,
+        )
+    if model != known:
+        raise ContractError(
+            f"its embeddings are of the model {model}, those of {other} of {known}",
+            "embed all scans with the same weights",
+            where,
         )

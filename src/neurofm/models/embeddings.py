@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from jaxtyping import Float
 from torch import nn
@@ -16,9 +14,10 @@ from torch import nn
 from neurofm.data.batch import Batch
 from neurofm.data.loader import ScanLoader
 from neurofm.errors import TableError
-from neurofm.files import atomic_path
-from neurofm.models.comparable import require_comparable
+from neurofm.models.comparable import require_alike, require_comparable
+from neurofm.models.embedding_table import read_embedding_table, write_embedding_table
 from neurofm.models.encoding import encode
+from neurofm.preprocess.contract import Contract
 from neurofm.progress import Progress
 from neurofm.store.reader import Store
 
@@ -65,28 +64,24 @@ def write_embeddings(
     embeddings: Float[np.ndarray, "scans features"],
     model: str,
     contract: str,
+    *,
+    preprocessing: Contract | None = None,
 ) -> None:
-    """Write `embeddings.parquet`: ids, labels and an embedding for each scan.
+    """Write a table of embeddings: ids, labels and an embedding for each scan.
 
     A row of NaN becomes an empty embedding: a scan that could not be embedded.
 
     Args:
-        path: the file.
+        path: the file, .parquet or .csv.
         frame: index rows of the scans; paths and checksums are not copied.
         embeddings: features, rows as in `frame`.
         model: SHA-256 of the weights.
         contract: fingerprint of the preprocessing contract.
+        preprocessing: that contract; with its words in the file, `join_embeddings` can tell which
+            step differs.
     """
-    usable = np.isfinite(embeddings).all(axis=1)
-    rows = [
-        row if good else None
-        for row, good in zip(embeddings.astype(np.float32), usable, strict=True)
-    ]
     table = without_places(frame).assign(model=model, contract=contract)
-    arrow = pa.Table.from_pandas(table, preserve_index=False)
-    arrow = arrow.append_column("embedding", pa.array(rows, pa.list_(pa.float32())))
-    with atomic_path(path) as temporary:
-        pq.write_table(arrow, temporary)
+    write_embedding_table(path, table, embeddings, preprocessing)
 
 
 def without_places(frame: pd.DataFrame) -> pd.DataFrame:
@@ -97,25 +92,55 @@ def without_places(frame: pd.DataFrame) -> pd.DataFrame:
 def read_embeddings(
     path: Path, contract: str | None = None
 ) -> tuple[pd.DataFrame, Float[np.ndarray, "scans features"]]:
-    """Read `embeddings.parquet`: its rows and, apart, the matrix of the usable ones.
+    """Read a table of embeddings: its rows and, apart, the matrix of the usable ones.
 
     Args:
-        path: the file.
+        path: the file, .parquet or .csv.
         contract: fingerprint of the preprocessing contract it must be of; None takes any one.
 
     Raises:
         TableError: not such a file, or no scan in it has an embedding.
         ContractError: its rows are of several contracts or models, or of another contract.
     """
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise TableError(f"cannot be read ({error})", "embed again", path) from None
+    usable, _ = _usable(path, contract)
+    return usable.drop(columns="embedding"), np.stack(usable["embedding"].to_list())
+
+
+def join_embeddings(
+    paths: Sequence[Path | str],
+) -> tuple[pd.DataFrame, Float[np.ndarray, "scans features"]]:
+    """Read one or several tables of embeddings that may stand side by side as one.
+
+    Args:
+        paths: files of neurofm embed, .parquet or .csv.
+
+    Returns:
+        rows of the usable scans, and their matrix.
+
+    Raises:
+        TableError: no file, no embedding in one, or a scan stands in two.
+        ContractError: they are of several models, or of scans preprocessed in different ways; says
+            which step differs.
+    """
+    if not paths:
+        raise TableError("no table of embeddings was given")
+    first, *others = [(Path(path), *_usable(Path(path), None)) for path in paths]
+    for path, rows, contract in others:
+        require_alike((path, rows, contract), first)
+    joined = pd.concat([first[1], *(rows for _, rows, _ in others)], ignore_index=True)
+    repeated = joined.loc[joined["scan_id"].duplicated(), "scan_id"]
+    if len(repeated):
+        raise TableError(f"the scan '{repeated.iloc[0]}' stands in the tables twice", "drop one")
+    return joined.drop(columns="embedding"), np.stack(joined["embedding"].to_list())
+
+
+def _usable(path: Path, contract: str | None) -> tuple[pd.DataFrame, Contract | None]:
+    table, words = read_embedding_table(path)
     usable = table[table["embedding"].notna()] if "embedding" in table else table.iloc[:0]
     if usable.empty:
         raise TableError("holds no embedding", "see its column 'reason'", path)
     require_comparable(usable, contract, path)
-    return usable.drop(columns="embedding"), np.stack(usable["embedding"].to_list())
+    return usable, words
 
 
 def _counted(batches: Iterator[Batch], progress: Progress) -> Iterator[Batch]:

@@ -30,6 +30,8 @@ class HeadCard(Section):
         epoch: epochs done when it was chosen.
         train_participants: how many the head was trained on.
         validation_participants: how many chose the checkpoint.
+        validation_scores: how badly their truth conforms to the prediction, one each, sorted (see
+            `models.conformal`); empty where nobody kept them.
     """
 
     target: str
@@ -42,6 +44,7 @@ class HeadCard(Section):
     epoch: int = 0
     train_participants: int = 0
     validation_participants: int = 0
+    validation_scores: tuple[float, ...] = ()
 
     @property
     def outputs(self) -> int:

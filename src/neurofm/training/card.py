@@ -65,7 +65,14 @@ def with_task(card: Card, material: Material, validation: Validation) -> Card:
     """
     task, start = material.task, material.start
     metric, value, epoch = validation.best
-    head = task.head.model_copy(update={"metric": metric, "validation": value, "epoch": epoch})
+    head = task.head.model_copy(
+        update={
+            "metric": metric,
+            "validation": value,
+            "epoch": epoch,
+            "validation_scores": validation.scores(),
+        }
+    )
     seen = pd.concat([task.train, task.validation])
     salt = start.card.participant_salt if start and start.card.participant_salt else new_salt()
     participants = set(hash_participants(participant_keys(seen).astype(str), salt))

@@ -37,6 +37,7 @@ from neurofm.training.manner import Manner
 from neurofm.training.objective import Material, build_objective, views_a_scan
 from neurofm.training.onlookers import Health
 from neurofm.training.optimisers import build_optimizer
+from neurofm.training.population import training_population
 from neurofm.training.position import Position
 from neurofm.training.precision import apply_numerics, autocast, choose_numerics
 from neurofm.training.run_folder import record_weights
@@ -144,10 +145,9 @@ class Run:
                 self._run_epochs(course, self._feed(how.threads), stop, progress, watch)
         finally:
             progress.finish()
-        if is_first():
-            self._save_result(validation)
-            if health:
-                health.show()
+        self._save_result(validation if is_first() else None, course.position, watch)
+        if is_first() and health:
+            health.show()
         barrier()
         end = course.position
         return Pretrained(self._epochs_before, end.skipped_steps, self._note, len(end.bad_scans))
@@ -173,13 +173,24 @@ class Run:
             log=log,
         )
 
-    def _save_result(self, validation: Validation | None) -> None:
-        card = card_of_run(self._recipe, self._store, self._frame, self._device)
+    def _save_result(self, validation: Validation | None, position: Position, watch: Watch) -> None:
         state = self._learner.model_state()
-        if validation is not None and self._material is not None:
+        if validation is not None:
             state = validation.best_state()
-            card = with_task(card, self._material, validation)
-        save_weights(self._folder, state, card)
+        population = training_population(
+            self._recipe,
+            self._store,
+            self._frame,
+            state,
+            unlearnt=self._material.task.validation if self._material else None,
+            device=self._device,
+            tell=lambda: watch.at(position.step, "looking at the training embeddings"),
+        )
+        if is_first():
+            card = card_of_run(self._recipe, self._store, self._frame, self._device)
+            if validation is not None and self._material is not None:
+                card = with_task(card, self._material, validation)
+            save_weights(self._folder, {**state, **population}, card)
 
     def _feed(self, threads: int | None) -> ViewFeed:
         views, seed = self._recipe.views, self._recipe.seed

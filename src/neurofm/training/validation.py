@@ -23,12 +23,14 @@ from neurofm.files import atomic_path
 from neurofm.models.lora import merged_state
 from neurofm.objectives.supervised import Supervised
 from neurofm.store.reader import Store
+from neurofm.training.conformity import Judged, honest_scores, value_of
 from neurofm.training.position import Position
 from neurofm.training.run_log import RunLog, finite_or_none, read_log
 from neurofm.training.task import Task
 from neurofm.training.validation_metrics import Choice, choose_metric
 
 _BEST = "best-{epoch:04d}.safetensors"
+_JUDGED = "validation/epoch-{epoch:04d}.npy"  # predictions and, last, the loss of each scan
 _VOXELS_AT_ONCE = 8_000_000
 
 
@@ -117,10 +119,10 @@ class Validation:
         """Measure, log, and keep the weights if they are the best so far."""
         outputs, said = self.predict(self._task.validation)
         known = np.array([self._task.values[int(row)] for row in self._task.validation.index])
-        loss = float(
-            self._objective.losses(torch.from_numpy(outputs), torch.from_numpy(known)).mean()
-        )
-        value = loss if self._choice.metric == "loss" else self._choice.compute(known, said)
+        losses = self._objective.losses(torch.from_numpy(outputs), torch.from_numpy(known)).numpy()
+        judged, every = Judged(said, losses), np.ones(len(known), dtype=bool)
+        self._keep(judged, position.epoch)
+        loss, value = float(losses.mean()), value_of(judged, known, self._choice, every)
         is_best = self._best[0] == 0 or self._choice.is_better(value, self._best[1])
         self._done = position.epoch
         if is_best:
@@ -134,6 +136,15 @@ class Validation:
             ValidationLine(position.epoch, position.step, choice.metric, choice.better, value, loss,
                            is_best)
         )  # fmt: skip
+
+    def scores(self) -> tuple[float, ...]:
+        """Conformity scores for intervals (see `honest_scores`); none if an epoch is not kept."""
+        paths = [self._folder / _JUDGED.format(epoch=each + 1) for each in range(self._done)]
+        if not all(path.is_file() for path in paths):
+            return ()
+        kept = [np.load(path, allow_pickle=False) for path in paths]
+        epochs = [Judged(table[:, :-1], table[:, -1]) for table in kept]
+        return honest_scores(self._task, self._config, epochs)
 
     def settle(self) -> None:
         """Drop older best weights: a checkpoint of this epoch is safe now."""
@@ -152,6 +163,10 @@ class Validation:
             raise RunError("the best weights are gone", "start again in another -o", path)
         state: dict[str, Tensor] = load_file(path)
         return state
+
+    def _keep(self, judged: Judged, epoch: int) -> None:
+        with atomic_path(self._folder / _JUDGED.format(epoch=epoch)) as temporary:
+            np.save(temporary, np.column_stack([judged.said, judged.losses]))
 
     def predict(
         self, frame: pd.DataFrame

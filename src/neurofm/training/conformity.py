@@ -1,0 +1,105 @@
+"""Scores for prediction intervals: of validation people who had no part in choosing the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from neurofm.cohorts.index import participant_keys
+from neurofm.config.tuning import ChoosingConfig
+from neurofm.data.participants import one_scan_each
+from neurofm.models.conformal import conformity_scores
+from neurofm.seeds import random_stream
+from neurofm.training.task import Task
+from neurofm.training.validation_metrics import Choice, choose_metric
+
+_PARTS = 10
+_DRAW = 0  # not the run's seed: seeds of one recipe are scored on the same scans
+_DIGITS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What an epoch's weights say of the validation part; rows as in the task.
+
+    Attributes:
+        said: numbers or probabilities.
+        losses: of each scan.
+    """
+
+    said: Float[np.ndarray, "scans values"]
+    losses: Float[np.ndarray, " scans"]
+
+
+def value_of(
+    epoch: Judged, known: Float[np.ndarray, " scans"], choice: Choice, where: Bool[Any, " scans"]
+) -> float:
+    """What an epoch is chosen by, on some of the scans; `choice` is of the same scans."""
+    if choice.metric == "loss":
+        return float(epoch.losses[where].mean())
+    return choice.compute(known[where], epoch.said[where])
+
+
+def honest_scores(
+    task: Task, config: ChoosingConfig, epochs: Sequence[Judged]
+) -> tuple[float, ...]:
+    """Conformity scores of the validation part, one a participant, sorted and without a name.
+
+    The epoch that fits the validation part best fits it better than it fits new people. So each
+    tenth of its people is scored by the epoch that the other nine tenths would have chosen, as in
+    cross-validation. A participant with several scans counts with one, drawn by its id alone.
+
+    Args:
+        task: its validation part is what the epochs were judged by.
+        config: how the epoch is chosen.
+        epochs: all of the run, in their order.
+
+    Returns:
+        empty where a prediction is not finite.
+    """
+    frame, count = task.validation, len(task.validation)
+    known = np.array([task.values[int(row)] for row in frame.index])
+    place = _parts(frame, known if task.head.classes else np.zeros(count))
+    scores = np.empty(count)
+    for part in range(_PARTS):
+        inside = place == part
+        if inside.any():
+            best = epochs[_best(task, config, epochs, known, ~inside)]
+            scores[inside] = conformity_scores(known[inside], best.said[inside], task.head)
+    chosen = one_scan_each(frame, count, _DRAW)
+    kept = sorted(scores[frame.index.get_indexer(chosen.index)].tolist())
+    return tuple(float(f"{each:.{_DIGITS}g}") for each in kept) if np.isfinite(kept).all() else ()
+
+
+def _best(
+    task: Task,
+    config: ChoosingConfig,
+    epochs: Sequence[Judged],
+    known: Float[np.ndarray, " scans"],
+    where: Bool[Any, " scans"],
+) -> int:
+    """The first of the best epochs by some of the scans; by all, where these cannot tell."""
+    is_told = len(np.unique(known[where])) > 1 or (not task.head.classes and where.any())
+    where = where if is_told else np.ones(len(where), dtype=bool)
+    choice = choose_metric(replace(task, validation=task.validation[where]), config)
+    best, value = 0, value_of(epochs[0], known, choice, where)
+    for place, epoch in enumerate(epochs[1:], start=1):
+        now = value_of(epoch, known, choice, where)
+        if choice.is_better(now, value):
+            best, value = place, now
+    return best
+
+
+def _parts(frame: pd.DataFrame, classes: Float[np.ndarray, " scans"]) -> Any:
+    """The tenth of each row: all scans of a person in one, every class spread over all."""
+    people = participant_keys(frame)
+    table = pd.DataFrame({"key": people, "label": classes}).drop_duplicates("key")
+    drawn = {key: random_stream("conformity part", key).random() for key in table["key"]}
+    ordered = table.assign(draw=table["key"].map(drawn)).sort_values(["label", "draw"])["key"]
+    part = {key: number % _PARTS for number, key in enumerate(ordered)}
+    return people.map(part).to_numpy()
