@@ -65,6 +65,7 @@ class _Counted(nn.Module):
 
     def forward(self, volumes: Tensor) -> Tensor:
         """The number of each volume."""
+        # the volume's gradient is the last to come
+        volumes.register_hook(lambda _: self._progress.advance())  # type: ignore[no-untyped-call]
         number: Tensor = self._readout(volumes)
-        number.register_hook(lambda _: self._progress.advance())  # type: ignore[no-untyped-call]
         return number
