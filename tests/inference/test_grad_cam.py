@@ -47,5 +47,7 @@ def test_features_stand_at_the_middle_of_what_they_see() -> None:
 
 
 def test_a_transformer_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"grad-cam: needs the paper.s ResNet.*occlusion or gradients"):
+    with pytest.raises(
+        ConfigError, match=r"grad-cam: needs the paper.s ResNet.*occlusion or gradients"
+    ):
         require_resnet(ViTConfig())

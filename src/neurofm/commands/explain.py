@@ -9,13 +9,14 @@ from cyclopts import Parameter
 
 from neurofm.commands.console import BarProgress, out, show_problems
 from neurofm.commands.map_options import MapOptions
+from neurofm.commands.weights_reference import folder_of
 
 
 def explain(
     scan: Annotated[list[Path], Parameter(negative="")],
     /,
     *,
-    weights: Path,
+    weights: str,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     how: MapOptions | None = None,
     work: Path | None = None,
@@ -28,7 +29,8 @@ def explain(
     scan
         Raw scans, preprocessed as the weights need: files, folders, tables or an index.parquet.
     weights
-        A run or a bundle. Without a head, what is left of the scan's own embedding is explained.
+        A run, a bundle, or hf://OWNER/NAME[@REVISION]. Without a head, what is left of the scan's
+        own embedding is explained.
     output
         A new folder: maps in template and native space, a picture and a JSON of each scan.
     work
@@ -41,8 +43,8 @@ def explain(
 
     require_empty(output)
     done = explain_sources(
-        scan, weights, (how or MapOptions()).asked(), lambda each: write_explanation(output, each),
-        work=work, allow_other_contract=allow_other_preprocessing, progress=BarProgress(),
+        scan, folder_of(weights), (how or MapOptions()).asked(),
+        lambda each: write_explanation(output, each), work=work, allow_other_contract=allow_other_preprocessing, progress=BarProgress(),
     )  # fmt: skip
     out.print(f"{output}: {done.scans} scans explained", markup=False, soft_wrap=True)
     return show_problems(done.notes, done.failures)

@@ -30,9 +30,7 @@ def export(
     """
     from neurofm.inference.export import export_weights
 
-    done = export_weights(
-        folder_of(weights), output, tolerance=tolerance, progress=BarProgress()
-    )
+    done = export_weights(folder_of(weights), output, tolerance=tolerance, progress=BarProgress())
     found = ", ".join(
         f"{name} within {deviation:.1g} of PyTorch's"
         for name, deviation in zip(done.outputs, done.deviations, strict=True)

@@ -23,7 +23,9 @@ def require_resnet(config: CardEncoderConfig) -> None:
     """
     if not isinstance(config, ResNetConfig):
         mend = "say --method occlusion or gradients"
-        raise ConfigError("needs the paper's ResNet; these weights are of another network", mend, "grad-cam")
+        raise ConfigError(
+            "needs the paper's ResNet; these weights are of another network", mend, "grad-cam"
+        )
 
 
 def grad_cam_map(readout: Readout, volume: Tensor, stem_stride: int) -> npt.NDArray[np.float32]:
