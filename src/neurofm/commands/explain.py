@@ -44,7 +44,8 @@ def explain(
     require_empty(output)
     done = explain_sources(
         scan, folder_of(weights), (how or MapOptions()).asked(),
-        lambda each: write_explanation(output, each), work=work, allow_other_contract=allow_other_preprocessing, progress=BarProgress(),
+        lambda each: write_explanation(output, each), work=work,
+        allow_other_contract=allow_other_preprocessing, progress=BarProgress(),
     )  # fmt: skip
     out.print(f"{output}: {done.scans} scans explained", markup=False, soft_wrap=True)
     return show_problems(done.notes, done.failures)
