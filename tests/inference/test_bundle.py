@@ -91,7 +91,7 @@ def test_the_model_card_says_what_the_card_says_and_nothing_of_this_machine(bund
         "A tiny encoder.",
         "CC-BY 4.0",
         "Research.",
-        "- registration: ants-rigid, version 3",
+        "- registration: ants-rigid, version 4",
     ):
         assert told in text
     for path in bundle.iterdir():
