@@ -133,6 +133,7 @@ def test_one_command_writes_maps_in_both_spaces_a_picture_and_a_record(
         explain([raw], weights=weights, output=output)
 
 
+@pytest.mark.slow
 def test_random_weights_give_another_map_and_a_seed_gives_it_again(
     place: Path, tmp_path: Path
 ) -> None:

@@ -79,6 +79,7 @@ def test_a_checkpoint_is_imported_once_and_gives_what_import_weights_gives(
     assert imports(cache) == [found.folder]
 
 
+@pytest.mark.slow
 def test_a_damaged_import_is_made_again(checkpoint: Path, cache: Path) -> None:
     folder = locate(checkpoint).folder
     whole = (folder / "weights.safetensors").read_bytes()
@@ -121,6 +122,7 @@ def test_two_processes_that_import_at_once_leave_one_whole_folder(
     assert load_encoder(folder)(torch.zeros(1, 1, 16, 16, 16)).shape == (1, 512)
 
 
+@pytest.mark.slow
 def test_the_slower_of_two_imports_takes_the_other_ones_folder(
     checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
