@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from neurofm.config.encoders import ResNetConfig
 from neurofm.data.targets import Kind
 from neurofm.evaluation.record import TaskRecord
-from neurofm.models.card import Card, CohortCount
-from neurofm.models.head import HeadCard
+from neurofm.models.card import CohortCount
 from neurofm.models.model_card import ModelCard, as_markdown
-from neurofm.models.weights_record import WeightsRecord, weights_record
+from neurofm.models.weights_record import WeightsRecord
 from neurofm.reports.tables import Cell, Row, TaskTable, card_tables
 
 _TITLES = (
@@ -93,17 +91,3 @@ def test_without_an_evaluation_it_says_so() -> None:
     )  # fmt: skip
     for title in ("Evaluated on", "Results", "Subgroups", "Leak check"):
         assert f"## {title}\n\nNothing." in as_markdown(card)
-
-
-def test_a_heads_record_says_how_it_did_and_that_this_was_no_test() -> None:
-    head = HeadCard(
-        target="age_years", kind="regression", metric="mae", validation=4.56789,
-        train_participants=30, validation_participants=9, validation_scores=(1.0, 2.0),
-    )  # fmt: skip
-    encoder = ResNetConfig(widths=(4, 8, 8, 16))
-    card = Card(encoder=encoder, features=16, spacing_mm=1.0, head=head)
-    said = weights_record(card, "tuned", None).head_validation
-    assert "9 validation participants" in said
-    assert "its mae is 4.568: no test on unseen people" in said
-    assert "rest on 2 people" in said
-    assert weights_record(card.model_copy(update={"head": None}), "w", 0).head_validation == ""

@@ -64,6 +64,8 @@ def _validation(card: Card) -> Iterator[str]:
             f"epoch, the {head.metric} for {head.target} is {head.validation:.4g}: no test on "
             "unseen people."
         )
+    if head is not None and head.validation_scores:
+        yield f"Intervals of `neurofm predict` rest on {len(head.validation_scores)} people."
 
 
 def _results(card: Card) -> Iterator[str]:

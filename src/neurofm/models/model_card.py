@@ -114,7 +114,7 @@ def _trained_on(weights: Sequence[WeightsRecord]) -> str:
         lines.append(f"The weights do not say whom they were pre-trained on: {', '.join(silent)}.")
     lines += [
         f"{each.model}: its head learnt {each.target} from {each.head_train_participants} "
-        f"participants. {each.head_validation}".rstrip()
+        "participants."
         for each in weights
         if each.head_train_participants
     ]

@@ -5,15 +5,13 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from neurofm.models.card import Card, CohortCount
-from neurofm.models.head import HeadCard
 
 
 class WeightsRecord(BaseModel):
     """One set of weights: the row of the table it belongs to, what it is, whom it has seen.
 
     `trained_on` counts the people of pre-training, `head_train_participants` those of the labels
-    that a head has learnt, `head_validation` says how it did on others; `overlap` counts evaluated
-    people whom it has seen, None for unknown.
+    that a head has learnt; `overlap` counts evaluated people whom it has seen, None for unknown.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,7 +25,6 @@ class WeightsRecord(BaseModel):
     overlap: int | None
     trained_on: tuple[CohortCount, ...] = ()
     head_train_participants: int | None = None
-    head_validation: str = ""
     terms: str = ""
     citation: str = ""
 
@@ -49,20 +46,7 @@ def weights_record(card: Card, model: str, overlap: int | None) -> WeightsRecord
         target=card.head.target if card.head else None,
         overlap=overlap,
         trained_on=card.cohorts,
-        head_validation="" if card.head is None else _validation(card.head),
         head_train_participants=card.head.train_participants if card.head else None,
         terms=card.terms,
         citation=card.citation,
     )
-
-
-def _validation(head: HeadCard) -> str:
-    said = []
-    if head.validation is not None:
-        said.append(
-            f"On {head.validation_participants} validation participants, which also chose the "
-            f"epoch, its {head.metric} is {head.validation:.4g}: no test on unseen people."
-        )
-    if head.validation_scores:
-        said.append(f"Intervals of `neurofm predict` rest on {len(head.validation_scores)} people.")
-    return " ".join(said)
