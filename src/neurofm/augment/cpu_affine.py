@@ -11,7 +11,8 @@ from typing import no_type_check
 import numpy as np
 
 from neurofm.augment.cpu_arithmetic import larger, smaller
-from neurofm.augment.cpu_kernel import compiled, find_span
+from neurofm.augment.cpu_kernel import find_span
+from neurofm.compiled import compiled
 
 _PADDINGS = {"reflection": 0, "border": 1, "zeros": 2}
 _REFLECTION, _BORDER, _ZEROS = _PADDINGS.values()

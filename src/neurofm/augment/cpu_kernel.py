@@ -8,11 +8,9 @@ that the compiler turns its loops into vector instructions. Values are the store
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, no_type_check
+from typing import no_type_check
 
 import numpy as np
-from numba import njit
 
 from neurofm.augment.cpu_arithmetic import (
     exponent,
@@ -22,18 +20,7 @@ from neurofm.augment.cpu_arithmetic import (
     smaller,
     truncated,
 )
-
-
-def compiled(fastmath: bool) -> Callable[[Any], Any]:
-    """Compile at the first call; keep the result on disk where any folder for it can be written."""
-
-    def compile_it(function: Any) -> Any:
-        try:
-            return njit(nogil=True, error_model="numpy", fastmath=fastmath, cache=True)(function)
-        except RuntimeError:  # no such folder: compiled anew in each process
-            return njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
-
-    return compile_it
+from neurofm.compiled import compiled
 
 
 @no_type_check

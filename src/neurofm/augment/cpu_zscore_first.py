@@ -6,7 +6,8 @@ from typing import no_type_check
 
 import numpy as np
 
-from neurofm.augment.cpu_kernel import compiled, power, unpack
+from neurofm.augment.cpu_kernel import power, unpack
+from neurofm.compiled import compiled
 
 
 @no_type_check

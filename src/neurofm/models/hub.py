@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 
 from neurofm.errors import MissingDependencyError, NeurofmError, RunError, WeightsError
+from neurofm.models.silenced import silenced
 
 _SCHEME = "hf:"
 _FORM = re.compile(
@@ -104,7 +103,7 @@ def explained_hub(reference: HubReference) -> Iterator[None]:
     from httpx2 import HTTPError, InvalidURL
 
     try:
-        with _silent_client():
+        with silenced("huggingface_hub"):
             yield
     except RuntimeError as error:
         # The client wraps what went wrong with one file of an upload.
@@ -116,19 +115,6 @@ def explained_hub(reference: HubReference) -> Iterator[None]:
         raise _in_one_line(error, reference) from None
     except InvalidURL:
         raise WeightsError("is no address of a hub", "see HF_ENDPOINT", hub_address()) from None
-
-
-@contextlib.contextmanager
-def _silent_client() -> Iterator[None]:
-    logger = logging.getLogger("huggingface_hub")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(before)
 
 
 def _in_one_line(error: BaseException, reference: HubReference) -> NeurofmError:

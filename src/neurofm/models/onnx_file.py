@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from neurofm.errors import MissingDependencyError
+from neurofm.models.silenced import silenced
 
 INPUT = "volumes"
 _LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
@@ -49,7 +47,8 @@ def write_onnx(
         outputs: names of what the network gives.
         properties: of the file, beside the network.
     """
-    with torch.no_grad(), _quiet_exporter():
+    # The exporter warns of parts of its own, and of torchvision, which is not needed here.
+    with torch.no_grad(), silenced("torch.onnx"):
         program = torch.onnx.export(
             network,
             (example,),
@@ -75,20 +74,6 @@ def run_onnx(
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return [np.asarray(found) for found in session.run(None, {INPUT: volumes.numpy()})]
-
-
-@contextlib.contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """The exporter warns of parts of its own, and of torchvision, which neurofm does not need."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _forget_machine(model: object) -> None:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import no_type_check
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from neurofm.compiled import compiled
 
 
-def _compiled(function: Callable[..., Any]) -> Any:
-    try:
-        return njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # no such folder: compiled anew in each process
-        return njit(nogil=True)(function)
-
-
-@_compiled
+@no_type_check
+@compiled(fastmath=False)
 def joint_histogram(
     moving: npt.NDArray[np.float32],
     to_voxel: npt.NDArray[np.float64],
