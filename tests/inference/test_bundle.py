@@ -20,7 +20,7 @@ from neurofm.inference.golden import read_golden
 from neurofm.models.card import Card, Metric, Metrics, read_card
 from neurofm.models.checksums import CHECKSUMS_FILE, PARTS, write_checksums
 from neurofm.models.encoder import build_encoder
-from neurofm.models.population import fit_population, load_population, population_tensors
+from neurofm.models.population import fit_population, population_in, population_tensors
 from neurofm.models.weights import load_weights, save_weights
 from neurofm.preprocess.contract import contract_of
 
@@ -77,7 +77,7 @@ def test_a_bundle_holds_its_parts_and_loads_as_the_run_did(bundle: Path) -> None
     run, loaded = load_weights(bundle.parent / "run"), load_weights(bundle)
     assert all(torch.equal(run.state[name], loaded.state[name]) for name in run.state)
     assert run.state.keys() == loaded.state.keys()
-    population = load_population(bundle)
+    population = population_in(loaded.state)
     assert population is not None
     assert len(population.distances) == 30
     assert loaded.card == run.card.model_copy(

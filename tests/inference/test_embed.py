@@ -24,7 +24,7 @@ from neurofm.models.embeddings import join_embeddings, read_embeddings
 from neurofm.models.encoder import build_encoder
 from neurofm.models.population import fit_population, population_tensors
 from neurofm.models.released_model import released_contract
-from neurofm.models.weights import save_weights
+from neurofm.models.weights import load_weights, save_weights
 from neurofm.preprocess.contract import Contract, contract_of
 from neurofm.store.packing import pack
 
@@ -148,10 +148,10 @@ def test_scans_of_the_training_population_are_near_and_other_images_far(
     population = fit_population(found["train"])
     state = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
     save_weights(tmp_path / "w", {**state, **population_tensors(population)}, card(contract))
-    percentiles = {}
+    percentiles, loaded = {}, load_weights(tmp_path / "w")
     for name, each in found.items():
         table, notes = with_distances(
-            pd.DataFrame(index=range(len(each))), [each, each], [tmp_path / "w"] * 2
+            pd.DataFrame(index=range(len(each))), [each, each], [loaded] * 2
         )
         percentiles[name] = table["distance_percentile"]
         assert not notes

@@ -16,11 +16,10 @@ from neurofm.models.population import (
     Population,
     fit_population,
     judged_by,
-    load_population,
     population_in,
     population_tensors,
 )
-from neurofm.models.weights import save_weights
+from neurofm.models.weights import load_weights, save_weights
 
 
 def _fit(rows: np.ndarray) -> Population:
@@ -128,9 +127,9 @@ def test_it_travels_with_the_weights(tmp_path: Path) -> None:
     some = {"encoder.some": torch.ones(3)}
     save_weights(tmp_path / "with", {**some, **population_tensors(population)}, card)
     save_weights(tmp_path / "without", some, card)
-    loaded = load_population(tmp_path / "with")
+    loaded = population_in(load_weights(tmp_path / "with").state)
     assert loaded is not None
     assert loaded.distances_of(people) == pytest.approx(population.distances_of(people), rel=1e-4)
     assert loaded.distances == pytest.approx(population.distances, rel=1e-6)
-    assert load_population(tmp_path / "without") is None
+    assert population_in(load_weights(tmp_path / "without").state) is None
     assert population_in({}) is None

@@ -16,7 +16,7 @@ from neurofm.config.recipe import Recipe, check_recipe
 from neurofm.errors import ConfigError, LeakageError, RunError
 from neurofm.models.embeddings import embed_store
 from neurofm.models.overlap import overlap
-from neurofm.models.population import load_population
+from neurofm.models.population import population_in
 from neurofm.models.weights import load_encoder, load_weights
 from neurofm.progress import SilentProgress
 from neurofm.store.packing import pack
@@ -316,9 +316,9 @@ def test_the_spread_of_the_training_embeddings_goes_with_the_weights(
     for most, people in ((2000, 30), (25, 25), (0, 0)):
         recipe = check_recipe(values | {"health": {"population_participants": most}}, "a test")
         pretrain(recipe, store, tmp_path / str(most), _CPU)
-        population = load_population(tmp_path / str(most))
+        population = population_in(load_weights(tmp_path / str(most)).state)
         assert (0 if population is None else len(population.distances)) == people
-    whole = load_population(tmp_path / "2000")
+    whole = population_in(load_weights(tmp_path / "2000").state)
     assert whole is not None
     embedded = embed_store(
         load_encoder(tmp_path / "2000"), store, range(60), _CPU, SilentProgress()

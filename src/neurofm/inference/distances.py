@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from neurofm.models.population import load_population
+from neurofm.models.population import population_in
+from neurofm.models.weights import LoadedWeights
 
 _NO_POPULATION = (
     "No distances: the weights carry no spread of their training embeddings (imported, of an "
@@ -20,22 +20,19 @@ _NO_POPULATION = (
 def with_distances(
     table: pd.DataFrame,
     features: Sequence[Float[np.ndarray, "scans features"]],
-    weights: Sequence[Path],
+    weights: Sequence[LoadedWeights],
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The table with `distance` and `distance_percentile`, of several weights their means.
 
     Args:
         table: a row for each scan.
         features: of each set of weights.
-        weights: their folders.
+        weights: they themselves.
 
     Returns:
         the table, its columns empty where weights carry no population, and a note which says so.
-
-    Raises:
-        WeightsError: weights cannot be loaded.
     """
-    populations = [load_population(folder) for folder in weights]
+    populations = [population_in(each.state) for each in weights]
     distances = np.full((len(weights), len(table)), np.nan)
     percentiles = distances.copy()
     for place, (population, found) in enumerate(zip(populations, features, strict=True)):

@@ -13,6 +13,7 @@ from neurofm.inference.diagnosis import Finding, Section
 from neurofm.inference.doctor_treatment import contract_or_none, step_words
 from neurofm.models.card import Card, read_card
 from neurofm.models.overlap import hash_participants
+from neurofm.models.suitability import stands_in
 from neurofm.preprocess.contract import Contract, difference_of
 from neurofm.volumes.grids import model_shape
 
@@ -99,7 +100,7 @@ def _fit(facts: WeightsFacts, config: PreprocessConfig) -> Finding:
     difference = difference_of(ours, facts.contract)
     if not difference:
         return Finding("fit", "prepared with these settings, the scan fits the weights")
-    if facts.card.takes_neurofm_steps and config == PreprocessConfig():
+    if stands_in(facts.card, ours):
         remark = f"the weights' makers used other tools ({difference})"
         return Finding("fit", "neurofm's steps stand in for the weights' own", remark)
     return Finding(

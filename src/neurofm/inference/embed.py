@@ -25,17 +25,17 @@ from neurofm.inference.prepared import (
     work_folder,
 )
 from neurofm.inference.sources import is_store
-from neurofm.models.card import Card, read_card
+from neurofm.models.card import Card
 from neurofm.models.embedding_table import CSV, TABLE_FORMS, contract_beside
 from neurofm.models.embeddings import embed_store, write_embeddings
 from neurofm.models.suitability import origin_of, require_prepared_for
-from neurofm.models.weights import load_encoder
+from neurofm.models.weights import LoadedWeights, encoder_of, load_weights
 from neurofm.preprocess.contract import Contract, contract_of
 from neurofm.progress import Progress, SilentProgress
 from neurofm.store.reader import Store, open_store
 from neurofm.training.device import choose_device
 
-_KEPT = ".embeddings"  # in the folder of work; no cohort's folder is called so
+KEPT_EMBEDDINGS = ".embeddings"  # in the folder of work; no cohort's folder is called so
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def embed_sources(
     """
     require_new_table(output)
     encoded = encode_by(
-        [weights], sources, work=work, workers=workers,
+        [load_weights(weights)], sources, work=work, workers=workers,
         allow_other_contract=allow_other_contract, progress=progress,
     )  # fmt: skip
     write_embeddings(
@@ -106,7 +106,7 @@ class Encoded:
         preprocessing: the contract the scans were prepared by.
         failures: the unusable scans.
         notes: what a reader must know, in plain words.
-        models: SHA-256 of the encoders' weights, as far as they were given.
+        models: SHA-256 of the encoders' weights.
     """
 
     table: pd.DataFrame
@@ -114,7 +114,7 @@ class Encoded:
     preprocessing: Contract
     failures: tuple[Failure, ...]
     notes: tuple[str, ...]
-    models: tuple[str, ...] = ()
+    models: tuple[str, ...]
 
     @property
     def contract(self) -> str:
@@ -128,7 +128,7 @@ class Encoded:
 
 
 def encode_by(
-    weights: Sequence[Path],
+    weights: Sequence[LoadedWeights],
     sources: Sequence[Path],
     *,
     work: Path | None = None,
@@ -140,18 +140,17 @@ def encode_by(
 
     Arguments and errors are those of `embed_sources`; the first card says how scans are prepared.
     """
-    cards = [read_card(folder) for folder in weights]
-    encoders = [load_encoder(folder) for folder in weights]
-    encoded = encode_sources(
-        sources, cards[0], encoders, work=work, workers=workers,
-        allow_other_contract=allow_other_contract, progress=progress or SilentProgress(),
-        models=[card.weights_sha256 for card in cards],
+    encoded = _encode_sources(
+        sources, weights[0].card, [encoder_of(each) for each in weights], work=work,
+        workers=workers, allow_other_contract=allow_other_contract,
+        progress=progress or SilentProgress(),
+        models=tuple(each.card.weights_sha256 for each in weights),
     )  # fmt: skip
     table, notes = with_distances(encoded.table, encoded.features, weights)
     return replace(encoded, table=table, notes=encoded.notes + notes)
 
 
-def encode_sources(
+def _encode_sources(
     sources: Sequence[Path],
     card: Card,
     encoders: Sequence[nn.Module],
@@ -160,7 +159,7 @@ def encode_sources(
     workers: int,
     allow_other_contract: bool,
     progress: Progress,
-    models: Sequence[str] = (),
+    models: tuple[str, ...],
 ) -> Encoded:
     """Prepare the scans of the sources once, as a card wants them, and encode them.
 
@@ -173,34 +172,34 @@ def encode_sources(
         workers: processes that preprocess scans side by side.
         allow_other_contract: go on where the preprocessing is not the card's, with a note.
         progress: shown the course of the work.
-        models: SHA-256 of each encoder's weights; without, no features are kept.
+        models: SHA-256 of each encoder's weights.
 
     Raises:
         ContractError: scans cannot be, or were not, preprocessed as the card says.
         TableError: a source cannot be read.
     """
-    names, origin = tuple(models), origin_of(card)
+    origin = origin_of(card)
     if is_store(sources):
         store = open_store(sources[0])
         notes = require_fitting(store.contract, store.spacing_mm, card, allow_other_contract)
         packed = [embed_packed(store, encoder, progress) for encoder in encoders]
         features = tuple(features for _, features in packed)
-        return Encoded(packed[0][0], features, store.contract, (), notes + origin, names)
+        return Encoded(packed[0][0], features, store.contract, (), notes + origin, models)
     kept: list[KeptFeatures | None] = [None] * len(encoders)
-    if work is not None and names:
-        kept = [KeptFeatures(work / _KEPT, name) for name in names]
+    if work is not None:
+        kept = [KeptFeatures(work / KEPT_EMBEDDINGS, model) for model in models]
     if is_derivatives(sources):
         table, contract, notes = open_derivatives(sources[0])
         notes += require_fitting(contract, card.spacing_mm, card, allow_other_contract)
         found = encode_prepared(table, sources[0], card, encoders, progress, kept=kept)
         notes += origin
-        return Encoded(found.table, found.features, contract, found.failures, notes, names)
+        return Encoded(found.table, found.features, contract, found.failures, notes, models)
     config, notes = preprocessing_of(card, allow_other_contract)
     with work_folder(work) as folder:
         table, failures = prepare_sources(sources, folder, config, workers, progress)
         found = encode_prepared(table, folder, card, encoders, progress, kept=kept)
     failures, contract = failures + found.failures, contract_of(config)
-    return Encoded(found.table, found.features, contract, failures, notes + origin, names)
+    return Encoded(found.table, found.features, contract, failures, notes + origin, models)
 
 
 def require_new(output: Path) -> None:

@@ -205,7 +205,7 @@ def _explainer(
 ) -> _Explainer:
     is_frugal = asked.method == "gradients"
     saving, device = Saving(stem=is_frugal, blocks=is_frugal), choose_device()
-    trained = load_network(weights, card, saving).to(device)
+    trained = load_network(weights, saving).to(device)
     return _Explainer(
         card, asked, config, trained, random_network(card, asked.seed, saving).to(device), progress
     )

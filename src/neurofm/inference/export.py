@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from neurofm.data.prepare import zscore_in_mask
 from neurofm.errors import ConfigError, RunError
 from neurofm.files import atomic_path, require_writable
-from neurofm.models.card import Card, read_card
+from neurofm.models.card import Card
 from neurofm.models.head import HeadCard
 from neurofm.models.onnx_file import require_onnx, run_onnx, write_onnx
-from neurofm.models.weights import load_encoder, load_head
+from neurofm.models.weights import LoadedWeights, encoder_of, head_of, load_weights
 from neurofm.progress import Progress, SilentProgress
 from neurofm.seeds import random_stream
 from neurofm.versions import package_version
@@ -88,8 +88,9 @@ def export_weights(
     if not tolerance > 0:
         raise ConfigError(f"{tolerance:g} is no positive number", "1e-4 is usual", "--tolerance")
     require_onnx()
-    card, progress = read_card(weights), progress or SilentProgress()
-    network, outputs = _network_of(weights, card)
+    loaded, progress = load_weights(weights), progress or SilentProgress()
+    card = loaded.card
+    network, outputs = _network_of(loaded)
     require_writable(output)
     volume = brain_like(card.spacing_mm)
     progress.start("Exporting", _STEPS, "steps")
@@ -136,13 +137,13 @@ def deviation_of(
     return difference / largest if largest else difference
 
 
-def _network_of(weights: Path, card: Card) -> tuple[nn.Module, tuple[str, ...]]:
+def _network_of(loaded: LoadedWeights) -> tuple[nn.Module, tuple[str, ...]]:
     """The plain network, which computes nothing twice, and the names of what it gives."""
-    encoder = load_encoder(weights)
-    if card.head is None:
+    encoder, head = encoder_of(loaded), loaded.card.head
+    if head is None:
         return encoder, (EMBEDDING,)
-    both = _Both(encoder, load_head(weights), card.head).eval()
-    return both, (EMBEDDING, PREDICTION if card.head.kind == "regression" else LOGITS)
+    both = _Both(encoder, head_of(loaded), head).eval()
+    return both, (EMBEDDING, PREDICTION if head.kind == "regression" else LOGITS)
 
 
 @torch.inference_mode()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from neurofm.inference.embed import encode_by
 from neurofm.inference.predict import predict_table
+from neurofm.models.embedding_table import embedding_rows
 from neurofm.models.embeddings import without_places
+from neurofm.models.weights import load_weights
 
 PathOrText = Path | str
 
@@ -41,13 +42,12 @@ def embed(
         NeurofmError: as `embed_sources`.
     """
     encoded = encode_by(
-        [Path(weights)], _several(paths), work=None if work is None else Path(work),
+        [load_weights(Path(weights))], _several(paths), work=None if work is None else Path(work),
         workers=workers, allow_other_contract=allow_other_preprocessing,
     )  # fmt: skip
     (features,), (model,) = encoded.features, encoded.models
-    rows = [row if np.isfinite(row).all() else None for row in features]
     table = without_places(encoded.table).assign(model=model, contract=encoded.contract)
-    table["embedding"] = pd.Series(rows, table.index, dtype=object)
+    table["embedding"] = pd.Series(embedding_rows(features), table.index, dtype=object)
     table.attrs["notes"] = list(encoded.notes)
     return table
 

@@ -14,10 +14,11 @@ from neurofm.errors import WeightsError
 from neurofm.files import atomic_path
 from neurofm.inference.embed import Embedded, encode_by, require_new_table
 from neurofm.inference.intervals import interval_columns, interval_notes, require_level
-from neurofm.models.card import Card, read_card
+from neurofm.models.card import Card
+from neurofm.models.embedding_table import CSV
 from neurofm.models.embeddings import without_places
 from neurofm.models.head import HeadCard, said_by
-from neurofm.models.weights import load_head
+from neurofm.models.weights import LoadedWeights, head_of, load_weights
 from neurofm.progress import Progress
 
 
@@ -94,11 +95,11 @@ def predict_table(
         WeightsError: weights cannot be loaded, have no head, or do not belong together.
     """
     require_level(level)
-    cards = [read_card(folder) for folder in weights]
-    heads = [load_head(folder) for folder in weights]
-    members = _common_heads(cards, weights)
+    loaded = [load_weights(folder) for folder in weights]
+    heads = [head_of(each) for each in loaded]
+    members = _common_heads(loaded)
     encoded = encode_by(
-        weights, sources, work=work, workers=workers,
+        loaded, sources, work=work, workers=workers,
         allow_other_contract=allow_other_contract, progress=progress,
     )  # fmt: skip
     said = np.stack(
@@ -142,10 +143,11 @@ def _columns(
     return pd.DataFrame(columns)
 
 
-def _common_heads(cards: Sequence[Card], weights: Sequence[Path]) -> list[HeadCard]:
+def _common_heads(weights: Sequence[LoadedWeights]) -> list[HeadCard]:
     """The heads of all members, once they predict one thing from scans prepared in one way."""
+    cards = [each.card for each in weights]
     first = cards[0]
-    for card, folder in zip(cards, weights, strict=True):
+    for card, each in zip(cards, weights, strict=True):
         for what, ours, theirs in (
             ("predict another target", _task(first), _task(card)),
             ("need other preprocessing", first.contract_fingerprint, card.contract_fingerprint),
@@ -153,7 +155,9 @@ def _common_heads(cards: Sequence[Card], weights: Sequence[Path]) -> list[HeadCa
         ):
             if ours != theirs:
                 mend = "give runs of one recipe, or predict with each by itself"
-                raise WeightsError(f"{what} than the first: {theirs}, not {ours}", mend, folder)
+                raise WeightsError(
+                    f"{what} than the first: {theirs}, not {ours}", mend, each.folder
+                )
     return [_head_of(card) for card in cards]
 
 
@@ -163,13 +167,13 @@ def _task(card: Card) -> tuple[str, str, tuple[str, ...]]:
 
 
 def _head_of(card: Card) -> HeadCard:
-    assert card.head is not None  # load_head refuses weights without one
+    assert card.head is not None  # head_of refuses weights without one
     return card.head
 
 
 def _write(path: Path, table: pd.DataFrame) -> None:
     with atomic_path(path) as temporary:
-        if path.suffix == ".csv":
+        if path.suffix == CSV:
             table.to_csv(temporary, index=False)
         else:
             table.to_parquet(temporary, index=False)

@@ -15,7 +15,7 @@ from neurofm.models.card import Card
 from neurofm.models.encoder import build_encoder
 from neurofm.models.footprint import Saving
 from neurofm.models.head import HeadCard, build_head, predictions
-from neurofm.models.weights import load_encoder, load_head
+from neurofm.models.weights import encoder_of, head_of, load_weights
 from neurofm.seeds import seed_of
 
 Read = Callable[[Tensor], Tensor]
@@ -71,21 +71,18 @@ class Answer:
     probability: float | None = None
 
 
-def load_network(weights: Path, card: Card, saving: Saving = _NOTHING) -> Network:
+def load_network(weights: Path, saving: Saving = _NOTHING) -> Network:
     """The network of some weights.
 
     Args:
         weights: their folder.
-        card: of the weights.
         saving: what is computed twice to save memory where gradients are taken.
 
     Raises:
         WeightsError: the weights cannot be loaded, or do not fit the card.
     """
-    encoder = build_encoder(card.encoder, saving=saving, spacing_mm=card.spacing_mm)
-    encoder.load_state_dict(load_encoder(weights).state_dict())
-    head = load_head(weights) if card.head else None
-    return Network(encoder.eval().requires_grad_(False), head)
+    loaded = load_weights(weights)
+    return Network(encoder_of(loaded, saving), head_of(loaded) if loaded.card.head else None)
 
 
 def random_network(card: Card, seed: int, saving: Saving = _NOTHING) -> Network:

@@ -16,16 +16,16 @@ from sklearn.utils import Tags
 
 from neurofm.errors import ConfigError, ScanError
 from neurofm.files import atomic_path, fingerprint_of, sha256_of
-from neurofm.inference.embed import encode_by, preprocessing_of
+from neurofm.inference.embed import KEPT_EMBEDDINGS, encode_by, preprocessing_of
 from neurofm.models.card import Card, read_card
-from neurofm.models.weights import load_encoder
+from neurofm.models.embedding_table import feature_names
+from neurofm.models.embeddings import BATCH_VOXELS
+from neurofm.models.weights import load_encoder, load_weights
 from neurofm.preprocess.contract import contract_of
 from neurofm.training.device import choose_device
 from neurofm.volumes.grids import model_shape
 
-_KEPT = ".embeddings"
 _SHOWN_SCANS = 5
-_VOXELS_AT_ONCE = 8_000_000
 
 
 class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -83,7 +83,7 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
     def get_feature_names_out(self, input_features: Any = None) -> Any:
         """e0000, e0001, ..., as in the columns of a CSV of embeddings."""
         count = read_card(Path(self.weights)).features
-        return np.asarray([f"e{number:04d}" for number in range(count)], dtype=object)
+        return np.asarray(feature_names(count), dtype=object)
 
     def __sklearn_is_fitted__(self) -> bool:
         return True  # there is nothing to learn
@@ -125,7 +125,10 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         config, _ = preprocessing_of(card, self.allow_other_preprocessing)
         made_by = [card.weights_sha256, contract_of(config).fingerprint(), "raw scan"]
         names = {place: fingerprint_of([*made_by, sha256_of(place)]) for place in places}
-        return {place: Path(self.work) / _KEPT / f"{name}.npy" for place, name in names.items()}
+        return {
+            place: Path(self.work) / KEPT_EMBEDDINGS / f"{name}.npy"
+            for place, name in names.items()
+        }
 
     def _embedded(self, places: list[Path]) -> Float[np.ndarray, "scans features"]:
         """Prepare and encode files, each listed as a person of its own: nothing hangs on names."""
@@ -135,7 +138,7 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
             columns = {"participant_id": people, "path": [str(place) for place in places]}
             pd.DataFrame(columns).to_csv(listed, index=False)
             encoded = encode_by(
-                [Path(self.weights)], [listed],
+                [load_weights(Path(self.weights))], [listed],
                 work=None if self.work is None else Path(self.work), workers=self.workers,
                 allow_other_contract=self.allow_other_preprocessing,
             )  # fmt: skip
@@ -167,7 +170,7 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         _refuse([f"volume {row} (holds NaN or Inf)" for row in np.flatnonzero(~finite)])
         device, encoder = choose_device(), load_encoder(Path(self.weights))
         encoder.to(device)
-        size, rows = max(1, _VOXELS_AT_ONCE // int(np.prod(shape))), []
+        size, rows = max(1, BATCH_VOXELS // int(np.prod(shape))), []
         with torch.inference_mode():
             for start in range(0, len(batch), size):
                 some = torch.from_numpy(batch[start : start + size]).to(device)

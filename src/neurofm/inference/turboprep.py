@@ -11,9 +11,8 @@ import pandas as pd
 from neurofm.config.preparation import StoreConfig
 from neurofm.inference.distances import with_distances
 from neurofm.inference.embed import Embedded, embed_packed, require_fitting, require_new_table
-from neurofm.models.card import read_card
 from neurofm.models.embeddings import write_embeddings
-from neurofm.models.weights import load_encoder
+from neurofm.models.weights import encoder_of, load_weights
 from neurofm.preprocess.turboprep import TurboPrepList, turboprep_contract
 from neurofm.progress import Progress, SilentProgress
 from neurofm.store.packing import pack_selection
@@ -52,7 +51,8 @@ def embed_turboprep(
         WeightsError: the weights cannot be loaded.
     """
     require_new_table(output)
-    card, encoder = read_card(weights), load_encoder(weights)
+    loaded = load_weights(weights)
+    card, encoder = loaded.card, encoder_of(loaded)
     contract, progress = turboprep_contract(listed.transform), progress or SilentProgress()
     notes = require_fitting(contract, card.spacing_mm, card, allow_other_contract)
     selection = select_turboprep(listed, progress)
@@ -65,7 +65,7 @@ def embed_turboprep(
     empty = np.full((len(refused), card.features), np.nan, dtype=np.float32)
     table = pd.concat([table, refused], ignore_index=True)
     features = np.concatenate([features, empty])
-    table, more = with_distances(table, [features], [weights])
+    table, more = with_distances(table, [features], [loaded])
     write_embeddings(
         output, table, features, card.weights_sha256, contract.fingerprint(),
         preprocessing=contract,

@@ -7,7 +7,7 @@ An adapter is one object that recognises a layout of names and says what it is; 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from torch import Tensor
@@ -79,7 +79,7 @@ class Adapter:
 
     name: str
     recognises: Callable[[State], bool]
-    adapt: Callable[[State], Adapted] = field(repr=False)
+    adapt: Callable[[State], Adapted]
 
 
 def find_adapter(state: State, name: str | None = None) -> Adapter:
@@ -125,13 +125,9 @@ def _monai(state: State, stem_stride: int, origin: Origin) -> Adapted:
 
 
 def _is_released(state: State) -> bool:
-    return any(name.startswith("encoder.layer1.") for name in state) or _only(
-        state, ("encoder.", "projector.")
+    return any(name.startswith("encoder.layer1.") for name in state) or all(
+        name.startswith(("encoder.", "projector.")) for name in state
     )
-
-
-def _only(state: State, prefixes: tuple[str, ...]) -> bool:
-    return all(name.startswith(prefixes) for name in state)
 
 
 def _is_resnet(state: State) -> bool:

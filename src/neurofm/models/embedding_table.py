@@ -30,6 +30,18 @@ def contract_beside(path: Path) -> Path:
     return path.with_suffix(".contract.json")
 
 
+def feature_names(count: int) -> list[str]:
+    """The columns of a CSV that hold an embedding: e0000, e0001, ..."""
+    return [f"e{number:04d}" for number in range(count)]
+
+
+def embedding_rows(
+    embeddings: Float[np.ndarray, "scans features"],
+) -> list[Float[np.ndarray, " features"] | None]:
+    """The embedding of each scan; None for a row that holds NaN, or nothing."""
+    return [row if len(row) and np.isfinite(row).all() else None for row in embeddings]
+
+
 def write_embedding_table(
     path: Path,
     frame: pd.DataFrame,
@@ -46,14 +58,14 @@ def write_embedding_table(
     """
     exact = embeddings.astype(np.float32)
     if path.suffix == CSV:
-        numbers = pd.DataFrame(exact, columns=[f"e{n:04d}" for n in range(exact.shape[1])])
+        numbers = pd.DataFrame(exact, columns=feature_names(exact.shape[1]))
         if preprocessing is not None:
             write_json(contract_beside(path), preprocessing.model_dump(mode="json"))
         with atomic_path(path) as temporary:
             whole = pd.concat([frame.reset_index(drop=True), numbers], axis=1)
             whole.to_csv(temporary, index=False)
         return
-    rows = [row if np.isfinite(row).all() else None for row in exact]
+    rows = embedding_rows(exact)
     arrow = pa.Table.from_pandas(frame, preserve_index=False)
     arrow = arrow.append_column("embedding", pa.array(rows, pa.list_(pa.float32())))
     if preprocessing is not None:
@@ -90,8 +102,8 @@ def _from_csv(path: Path) -> pd.DataFrame:
     )
     names = table.columns[table.columns.str.fullmatch(r"e\d{4,}")]
     numbers = table[names].to_numpy(dtype=np.float32)
-    rows = [row if np.isfinite(row).all() and len(row) else None for row in numbers]
-    return table.drop(columns=names).assign(embedding=pd.Series(rows, table.index, dtype=object))
+    rows = pd.Series(embedding_rows(numbers), table.index, dtype=object)
+    return table.drop(columns=names).assign(embedding=rows)
 
 
 def _kept_contract(path: Path) -> Contract | None:

@@ -21,7 +21,7 @@ from neurofm.preprocess.contract import Contract
 from neurofm.progress import Progress
 from neurofm.store.reader import Store
 
-_BATCH_VOXELS = 8_000_000  # scans in one pass: one at 1 mm, 39 at 3 mm
+BATCH_VOXELS = 8_000_000  # scans in one pass: one at 1 mm, 39 at 3 mm
 # Columns that say where a scan lies or how it is stored; they stay behind.
 _NOT_LABELS = (
     "path", "mask_path", "bytes", "sha256", "problem", "image_path", "brain_mask_path",
@@ -49,7 +49,7 @@ def embed_store(
     Returns:
         float32, one row a scan.
     """
-    size = max(1, _BATCH_VOXELS // int(np.prod(store.shape)))
+    size = max(1, BATCH_VOXELS // int(np.prod(store.shape)))
     batches = [list(rows[start : start + size]) for start in range(0, len(rows), size)]
     progress.start("Encoding", len(rows), "scans")
     loaded = _counted(ScanLoader(store).batches(batches), progress)

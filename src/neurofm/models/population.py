@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from neurofm.models.weights import load_weights
 
 FEWEST_PARTICIPANTS = 20  # of fewer, a mean and a spread would tell much of each
 _PREFIX = "population."
@@ -114,15 +111,6 @@ def population_in(state: Mapping[str, Tensor]) -> Population | None:
         return None
     names = ("centre", "whitening", "distances")
     return Population(*(state[_PREFIX + name].numpy().astype(np.float64) for name in names))
-
-
-def load_population(folder: Path) -> Population | None:
-    """The population that weights carry; None for those that have none, as imported ones.
-
-    Raises:
-        WeightsError: the weights cannot be loaded.
-    """
-    return population_in(load_weights(folder).state)
 
 
 def _shrinkage(

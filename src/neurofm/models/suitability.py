@@ -42,13 +42,17 @@ def require_prepared_for(card: Card, given: Contract, allow_other: bool) -> tupl
     if card.contract is None:
         return ()
     wanted = check_section(Contract, card.contract, "card.json")
-    stands_in = card.takes_neurofm_steps and given == contract_of(PreprocessConfig())
-    if not stands_in:
+    if not stands_in(card, given):
         return require_same(given, wanted, allow_other)
     return (
         "The scans were prepared by neurofm's steps in place of the weights' makers' own tools "
         f"({difference_of(given, wanted)}); embeddings may differ from theirs.",
     )
+
+
+def stands_in(card: Card, given: Contract) -> bool:
+    """Whether a contract is neurofm's default, and the card takes that in place of its own."""
+    return card.takes_neurofm_steps and given == contract_of(PreprocessConfig())
 
 
 def origin_of(card: Card) -> tuple[str, ...]:

@@ -15,13 +15,16 @@ from neurofm.errors import WeightsError
 from neurofm.files import atomic_path, sha256_of
 from neurofm.models.card import Card, read_card, write_card
 from neurofm.models.encoder import build_encoder
+from neurofm.models.footprint import Saving
 from neurofm.models.head import build_head
 from neurofm.models.overlap import hash_participants, overlap
 
 __all__ = [
     "Card",
     "LoadedWeights",
+    "encoder_of",
     "hash_participants",
+    "head_of",
     "load_encoder",
     "load_head",
     "load_weights",
@@ -32,12 +35,14 @@ __all__ = [
 
 WEIGHTS_FILE = "weights.safetensors"
 _SHOWN_NAMES = 5
+_NOTHING = Saving()
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedWeights:
     """Tensors by name ("encoder.*", "projector.*"), on the CPU, and the card beside them."""
 
+    folder: Path
     state: Mapping[str, Tensor]
     card: Card
 
@@ -84,7 +89,7 @@ def load_weights(folder: Path) -> LoadedWeights:
     except SafetensorError as error:
         raise WeightsError(f"is not a safetensors file ({error})", "", path) from None
     _refuse_not_finite(state, path)
-    return LoadedWeights(state, card)
+    return LoadedWeights(folder, state, card)
 
 
 def load_encoder(folder: Path | str) -> nn.Module:
@@ -103,13 +108,24 @@ def load_encoder(folder: Path | str) -> nn.Module:
     """
     from neurofm.models.references import locate
 
-    place = locate(folder).folder
-    loaded = load_weights(place)
+    return encoder_of(load_weights(locate(folder).folder))
+
+
+def encoder_of(loaded: LoadedWeights, saving: Saving = _NOTHING) -> nn.Module:
+    """The encoder of weights, frozen and in evaluation mode.
+
+    Args:
+        loaded: the weights.
+        saving: what is computed twice to save memory where gradients are taken.
+
+    Raises:
+        WeightsError: they do not fit the card's encoder.
+    """
     card = loaded.card
-    encoder = build_encoder(card.encoder, spacing_mm=card.spacing_mm)
+    encoder = build_encoder(card.encoder, saving=saving, spacing_mm=card.spacing_mm)
     state = encoder_tensors(loaded.state)
-    refuse_other_names(encoder, state, place)
-    encoder.load_state_dict(state)
+    refuse_other_names(encoder, state, loaded.folder)
+    encoder.load_state_dict(state, assign=True)  # no second copy: it is frozen
     return encoder.eval().requires_grad_(False)
 
 
@@ -121,10 +137,18 @@ def load_head(folder: Path) -> nn.Linear:
     Raises:
         WeightsError: the weights cannot be loaded, or hold no head.
     """
-    loaded = load_weights(folder)
+    return head_of(load_weights(folder))
+
+
+def head_of(loaded: LoadedWeights) -> nn.Linear:
+    """The head of weights that were read, as `load_head` gives it.
+
+    Raises:
+        WeightsError: they hold no head, or one that does not fit the card.
+    """
     card = loaded.card
     if card.head is None:
-        raise WeightsError("have no head", "make some with: neurofm train", folder)
+        raise WeightsError("have no head", "make some with: neurofm train", loaded.folder)
     head = build_head(card.features, card.head.outputs)
     prefix = "head."
     state = {
@@ -132,7 +156,7 @@ def load_head(folder: Path) -> nn.Linear:
         for name, tensor in loaded.state.items()
         if name.startswith(prefix)
     }
-    refuse_other_names(head, state, folder)
+    refuse_other_names(head, state, loaded.folder)
     head.load_state_dict(state)
     return head.eval().requires_grad_(False)
 

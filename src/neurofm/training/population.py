@@ -55,14 +55,18 @@ def training_population(
     Returns:
         tensors to be saved with the weights; none for few participants, and in other processes.
     """
-    encoder = _encoder(recipe, store, state) if is_first() else None
-    found = []
-    for part in (frame, frame.iloc[:0] if unlearnt is None else unlearnt):
-        chosen = one_scan_each(part, recipe.health.population_participants, recipe.seed)
-        rows = [int(row) for row in chosen.index]
-        few = len(rows) < FEWEST_PARTICIPANTS
-        found.append(_embedded([] if few else rows, recipe, store, encoder, device, tell))
-    return population_tensors(judged_by(fit_population(found[0]), found[1]))
+    parts = [
+        _drawn(part, recipe) for part in (frame, frame.iloc[:0] if unlearnt is None else unlearnt)
+    ]
+    encoder = _encoder(recipe, store, state) if is_first() and any(parts) else None
+    learnt, judges = (_embedded(rows, recipe, store, encoder, device, tell) for rows in parts)
+    return population_tensors(judged_by(fit_population(learnt), judges))
+
+
+def _drawn(part: pd.DataFrame, recipe: Recipe) -> list[int]:
+    """Rows of the store, one a participant; none of too few participants."""
+    chosen = one_scan_each(part, recipe.health.population_participants, recipe.seed)
+    return [] if len(chosen) < FEWEST_PARTICIPANTS else [int(row) for row in chosen.index]
 
 
 def _embedded(  # noqa: PLR0917 - the arguments of training_population
