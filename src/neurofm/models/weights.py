@@ -125,7 +125,7 @@ def encoder_of(loaded: LoadedWeights, saving: Saving = _NOTHING) -> nn.Module:
     encoder = build_encoder(card.encoder, saving=saving, spacing_mm=card.spacing_mm)
     state = encoder_tensors(loaded.state)
     refuse_other_names(encoder, state, loaded.folder)
-    encoder.load_state_dict(state, assign=True)  # no second copy: it is frozen
+    encoder.load_state_dict(state)
     return encoder.eval().requires_grad_(False)
 
 
