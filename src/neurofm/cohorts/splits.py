@@ -86,17 +86,22 @@ def require_same_split(divided: pd.DataFrame, path: Path) -> None:
 
 
 def _require_known(frame: pd.DataFrame, config: SplitConfig) -> None:
-    missing = [name for name in config.stratify if name not in frame.columns]
-    if missing:
-        raise TableError(
-            f"has no column '{missing[0]}' to stratify by",
-            f"it has: {', '.join(map(str, frame.columns))}", "index",
-        )  # fmt: skip
+    require_columns(frame, config.stratify)
     others = sorted(set(frame["split"].dropna()) - {PRETRAIN, HELD_OUT})
     if others:
         raise TableError(
             f"the column split holds '{others[0]}'",
             f"write '{PRETRAIN}' or '{HELD_OUT}', or leave it empty", "index",
+        )  # fmt: skip
+
+
+def require_columns(frame: pd.DataFrame, stratify: Sequence[str]) -> None:
+    """Raise a `TableError` where the index lacks a column to stratify by."""
+    missing = [name for name in stratify if name not in frame.columns]
+    if missing:
+        raise TableError(
+            f"has no column '{missing[0]}' to stratify by",
+            f"it has: {', '.join(map(str, frame.columns))}", "index",
         )  # fmt: skip
 
 

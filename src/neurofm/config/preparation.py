@@ -109,8 +109,11 @@ class StoreConfig(Section):
 class SplitConfig(Section):
     """Which participants pre-training may see; drawn by participant, never by scan."""
 
-    preset: Literal["none", "paper"] = knob(
-        "none", "-", "'paper' divides SOOP, AIBL and IXI as the paper does; others pre-train."
+    preset: Literal["none", "paper", "three-parts"] = knob(
+        "none",
+        "-",
+        "'paper' divides SOOP, AIBL and IXI as the paper does; others pre-train. 'three-parts' "
+        "divides everybody by the task fractions; the training part pre-trains too.",
     )
     drop_unlabelled: bool = knob(
         False, "-", "Let a preset leave out people without its label, instead of stopping."
