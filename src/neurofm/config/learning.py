@@ -142,7 +142,13 @@ class TrainingConfig(Section):
     checkpoint_steps: int = knob(
         100,
         "steps",
-        "A checkpoint after so many steps and after each epoch; changes no number.",
+        "A checkpoint after so many steps of an epoch; changes no number.",
+        ge=1,
+    )
+    checkpoint_epochs: int = knob(
+        1,
+        "epochs",
+        "A checkpoint after every so many epochs and the last; more where epochs take seconds.",
         ge=1,
     )
     precision: Literal["auto", "float32", "bf16"] = knob(

@@ -105,7 +105,7 @@ class Course:
             self.save()
 
     def end_epoch(self) -> None:
-        """Log the epoch's means, probe and validate where that is due, and save.
+        """Log the epoch's means; probe, validate and save where that is due.
 
         Raises:
             RunError: the features have collapsed, and that is to end the run.
@@ -119,9 +119,10 @@ class Course:
             self._health.between_epochs(self.position, self._learner.plain_state())
         if self._validation:
             self._validation.after_epoch(self.position)
-        self.save()
-        if self._validation:
-            self._validation.settle()
+        if self._is_to_be_saved():
+            self.save()
+            if self._validation:
+                self._validation.settle()
         if self._health:
             self._health.show()
         self._stop_if_collapsed()
@@ -135,6 +136,13 @@ class Course:
         """Save a checkpoint of the position, unless the last one is of the same."""
         if self.position != self._saved:
             self._save(self.position)
+
+    def _is_to_be_saved(self) -> bool:
+        done = self.position.epoch
+        is_last = done == self._config.epochs or (
+            self._validation is not None and self._validation.is_over
+        )
+        return is_last or done % self._config.checkpoint_epochs == 0
 
     def _stop_if_collapsed(self) -> None:
         has_collapsed = self._health is not None and self._health.is_collapsed

@@ -21,6 +21,7 @@ from neurofm.versions import software_record
 RECIPE_FILE, SOFTWARE_FILE, DATA_FILE = "recipe.yaml", "software.json", "data.json"
 _MAY_CHANGE = (
     "training.checkpoint_steps",
+    "training.checkpoint_epochs",
     "training.max_bad_scans",
     "training.max_skipped_in_a_row",
 )
