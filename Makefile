@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 REHEARSAL := rehearsal
+TESTS_AT_ONCE := 2
 
 .PHONY: demo rehearsal test test-full lint docs bench wheel-check install clean
 .DEFAULT_GOAL := help
@@ -33,10 +34,10 @@ rehearsal: install
 	$(BIN)/neurofm run paper-rehearsal -o $(REHEARSAL)
 
 test: install
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n $(TESTS_AT_ONCE) --dist loadfile
 
 test-full: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile
 
 lint: install
 	$(BIN)/ruff format --check src tests benchmarks

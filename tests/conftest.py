@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,10 @@ from typing import Any
 import jaxtyping
 import numpy as np
 import pytest
+
+# Tests that run side by side, and the commands they start, have a core each.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Every annotated shape in the tensor packages is checked at each call made by a test.
 _HOOK = jaxtyping.install_import_hook(

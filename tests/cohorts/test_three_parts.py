@@ -21,11 +21,12 @@ PARTS = SplitConfig(
 def index(people: int = 60, visits: int = 2) -> pd.DataFrame:
     """Two cohorts of two thirds and one third of the people; as many women as men."""
     who, visit = np.divmod(np.arange(people * visits), visits)
+    scans = [f"{person:03d}_{number}" for person, number in zip(who, visit, strict=True)]
     frame = pd.DataFrame(index=range(len(who)), columns=list(COLUMNS), dtype=object)
     return frame.assign(
         cohort=np.where(who % 3 < 2, "A", "B"), participant_id=[f"{p:03d}" for p in who],
-        session_id=visit.astype(str), scan_id=[f"{p:03d}_{v}" for p, v in zip(who, visit)],
-        sha256=[f"{p}-{v}" for p, v in zip(who, visit)], sex=np.where(who % 2, "F", "M"),
+        session_id=visit.astype(str), scan_id=scans, sha256=scans,
+        sex=np.where(who % 2, "F", "M"),
         age_years=20.0 + who, path="x.nii", bytes=1,
     )  # fmt: skip
 

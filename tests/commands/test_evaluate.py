@@ -55,7 +55,7 @@ def test_evaluate_and_report_go_from_a_store_and_weights_to_a_page(
     )
     printed = capsys.readouterr()
     assert status == 0
-    assert "Age: MAE (years)" in printed.out
+    assert "Age: mean absolute error (years)" in printed.out
     card = (tmp_path / "evaluation" / "MODEL_CARD.md").read_text()
     assert "| pre-trained encoder | resnet18 | 16 | nothing: embeddings only |" in card
     assert "- pre-trained encoder: unknown" in card
@@ -90,7 +90,7 @@ def test_a_study_is_evaluated_by_the_same_command(
     status = evaluate(study, "seeds=1", store=store, output=out, cells=cells)
     printed = capsys.readouterr()
     assert status == 0
-    assert "Age, MAE (years) ↓" in printed.out
+    assert "Age, mean absolute error (years) ↓" in printed.out
     assert printed.out.rstrip().endswith(f"Report: {(out / 'report.html').resolve()}")
     (out / "report.html").unlink()
     assert report(out) == 0

@@ -46,7 +46,7 @@ def test_the_command_ends_with_the_table_and_the_path_of_the_report(
     page = folder / "evaluation" / "report.html"
     assert page.is_file()
     assert printed.rstrip().endswith(f"Report: {page.resolve()}")
-    assert "Age: MAE (years)" in printed
+    assert "Age: mean absolute error (years)" in printed
 
 
 def test_nobody_is_on_both_sides_of_pre_training(finished: tuple[Path, str]) -> None:

@@ -130,10 +130,13 @@ def test_they_are_called_no_accuracy_and_the_mean_for_everybody_shows_why(
     assert corrected.loc[PRETRAINED, "value"] == pytest.approx(by_hand)
     assert set(tables.comparisons["metric"]) == {"MAE", "AUC"}
     table = task_tables(tables.results, tables.comparisons, predicted[1])[0]
-    assert "corrected MAE (years)" not in table.columns
+    assert "corrected mean absolute error (years)" not in table.columns
     assert table.details is not None
     assert "no accuracy" in table.details.title
-    assert table.details.columns == ("corrected MAE (years)", "corrected bias slope")
+    assert table.details.columns == (
+        "corrected mean absolute error (years)",
+        "corrected bias slope",
+    )
     assert not any(cell.best for row in table.details.rows for cell in row.cells)
 
 

@@ -150,7 +150,7 @@ def test_the_page_shows_every_model_of_every_task_the_warnings_the_loss_and_the_
     for text in (
         PRETRAINED, RANDOM, "mean or majority", "site only", "sex only", "age only",
         "2 of 24 were seen", "4.250", "3.125", "Site predictability", "Embedding map",
-        "<strong>2 participants</strong>", "MAE (years)",
+        "<strong>2 participants</strong>", "mean absolute error (years)",
     ):  # fmt: skip
         assert text in page, text
     assert page.count("<svg") == 3 + 3 + 2 + 4 + 1  # sex and site have a calibration curve
@@ -158,7 +158,7 @@ def test_the_page_shows_every_model_of_every_task_the_warnings_the_loss_and_the_
 
 def test_the_page_shows_subgroups_with_reasons_and_what_decisions_are_worth(page: str) -> None:
     for text in (
-        "Subgroups: MAE (years)", "Sex F", "participants, fewer than 10",
+        "Subgroups: mean absolute error (years)", "Sex F", "participants, fewer than 10",
         "Decisions and probabilities", "sensitivity", "calibration slope",
     ):  # fmt: skip
         assert text in page, text

@@ -24,6 +24,7 @@ from neurofm.training.run_log import Line, Record, epoch_record
 _ALARM = Alarm(1, 7, "uniformity", -0.03, -0.2)
 _SCORE = ProbeScore("age_years", "MAE", "lower", 9.5, 8.25, 11.0, 14.5, 120)
 _SITE = ProbeScore("site", "balanced accuracy", "higher", 0.75, 0.6, 0.9, 0.25, 130)
+_AGE = "Age: mean absolute error (years)"
 
 
 def _recipe(**sections: object) -> Recipe:
@@ -195,13 +196,13 @@ def test_a_logged_number_stands_where_it_belongs(page: str) -> None:
     assert _latest(page, "Loss") == "1.5"
     assert _latest(page, "Uniformity") == "\N{MINUS SIGN}2"
     assert _latest(page, "Waiting for data (%)") == "25"
-    assert _latest(page, "Age: MAE (years)") == "9.50 (chance 14.50), 120 participants"
+    assert _latest(page, _AGE) == "9.50 (chance 14.50), 120 participants"
     assert _latest(page, "Site predictability: balanced accuracy") == (
         "0.750 (chance 0.250), 130 participants"
     )
     assert "Loss: 1.5 at epoch 0.2, 1.5 at epoch 2;" in page
     assert f"nothing told apart {np.log(15):.3g}" in page
-    assert "MAE (years): 13 at epoch 0, 9.5 at epoch 1;" in page
+    assert "mean absolute error (years): 13 at epoch 0, 9.5 at epoch 1;" in page
     assert "torch 2.13.0" in page
 
 
@@ -251,7 +252,7 @@ def test_a_log_without_a_step_gives_a_page_that_says_so(tmp_path: Path, log: str
 def test_the_untrained_probe_is_shown_before_the_first_step(tmp_path: Path) -> None:
     page = _page(_run(tmp_path / "run", [ProbeLine(0, 0, _SCORE, 2.0)]))
     assert "No step is finished yet." in page
-    assert _latest(page, "Age: MAE (years)") == "9.50 (chance 14.50), 120 participants"
+    assert _latest(page, _AGE) == "9.50 (chance 14.50), 120 participants"
 
 
 def test_a_half_written_last_line_counts_for_nothing(run: Path, page: str, tmp_path: Path) -> None:
@@ -279,7 +280,7 @@ def test_a_probe_without_a_band_or_a_value_gives_a_page(tmp_path: Path) -> None:
         ProbeLine(0, 0, replace(_SITE, value=nan), 2.0),
     ]
     page = _page(_run(tmp_path / "run", lines))
-    assert _latest(page, "Age: MAE (years)").startswith("9.50")
+    assert _latest(page, _AGE).startswith("9.50")
     assert _latest(page, "Site predictability: balanced accuracy").startswith("n/a")
 
 

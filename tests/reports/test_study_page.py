@@ -136,7 +136,7 @@ def test_the_paper_has_a_value_for_every_row_and_task() -> None:
 
 def test_the_table_has_models_down_and_tasks_across(folder: Path) -> None:
     table = table_of(read_saved_study(folder))
-    assert table.headings == ("Sex & more, AUC ↑", "Age, MAE (years) ↓")
+    assert table.headings == ("Sex & more, AUC ↑", "Age, mean absolute error (years) ↓")
     assert [row.model for row in table.rows] == ["plain", "ours", "mean or majority"]
     assert [row.is_baseline for row in table.rows] == [False, False, True]
     plain, ours, nothing = (row.cells for row in table.rows)

@@ -21,6 +21,7 @@ from neurofm.models.weights import load_encoder, load_weights
 from neurofm.progress import SilentProgress
 from neurofm.store.packing import pack
 from neurofm.store.reader import Store, open_store
+from neurofm.training.checkpoints import find_checkpoint
 from neurofm.training.fit import StartingPoint, pretrain, train
 from neurofm.training.manner import Manner
 from neurofm.training.run_log import read_log
@@ -134,9 +135,40 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     assert ours.card.head == theirs.card.head
 
 
-def test_patience_ends_a_run_that_gets_no_better(labelled_store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("batches", [3, 9])
+def test_with_checkpoints_after_every_fourth_epoch_a_run_goes_on_bit_for_bit(
+    labelled_store: Store, tmp_path: Path, batches: int
+) -> None:
+    often, seldom = (
+        _recipe(training={"epochs": 6, "checkpoint_epochs": every}) for every in (1, 4)
+    )
+    train(often, labelled_store, tmp_path / "whole", _CPU)
+    with pytest.raises(KeyboardInterrupt):
+        train(seldom, labelled_store, tmp_path / "run", _CPU, _InterruptAfter(batches))
+    saved = find_checkpoint(tmp_path / "run")
+    steps_an_epoch = max(line["step"] for line in read_log(tmp_path / "whole")) // 6
+    if batches < 4 * steps_an_epoch:
+        assert saved is None
+    else:
+        assert saved is not None
+        assert saved.checkpoint.position.epoch == 4
+    train(seldom, labelled_store, tmp_path / "run", _CPU)
+    assert _lines(tmp_path / "run") == _lines(tmp_path / "whole")
+    ours, theirs = (load_weights(tmp_path / name) for name in ("run", "whole"))
+    assert all(torch.equal(ours.state[name], theirs.state[name]) for name in theirs.state)
+    last = find_checkpoint(tmp_path / "run")
+    assert last is not None
+    assert last.checkpoint.position.epoch == 6
+    assert len(list((tmp_path / "run").glob("best-*.safetensors"))) == 1
+
+
+@pytest.mark.parametrize("every", [1, 40])
+def test_patience_ends_a_run_that_gets_no_better(
+    labelled_store: Store, tmp_path: Path, every: int
+) -> None:
     recipe = _recipe(
-        training={"epochs": 40, "learning_rate": 1e-12}, choosing={"patience_epochs": 2}
+        training={"epochs": 40, "learning_rate": 1e-12, "checkpoint_epochs": every},
+        choosing={"patience_epochs": 2},
     )
     train(recipe, labelled_store, tmp_path / "run", _CPU)
     lines = [line for line in read_log(tmp_path / "run") if line["kind"] == "validation"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-from monai.networks.nets.resnet import ResNet, ResNetBlock, ResNetBottleneck
 from torch import Tensor, nn
 
 from neurofm.config.encoders import MonaiResNetConfig, ResNetConfig
 from neurofm.models.batch_statistics import Norm, pieces
 from neurofm.models.checkpointed import checkpointed_block, checkpointed_rows
 from neurofm.models.footprint import Saving
+from neurofm.models.monai_parts import ResNet, ResNetBlock, ResNetBottleneck
 from neurofm.models.norms import replace_by_group_norm
 from neurofm.models.streamed_stem import streamed_stem
 

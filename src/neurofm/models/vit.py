@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
-from monai.networks.blocks.transformerblock import TransformerBlock
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from neurofm.config.encoders import ViTConfig
 from neurofm.models.footprint import Saving
+from neurofm.models.monai_parts import TransformerBlock
 from neurofm.models.patches import Grid, patchify, sinusoidal_positions, token_grid
 
 Tokens = Float[Tensor, "batch tokens width"]

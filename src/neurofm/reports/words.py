@@ -11,6 +11,8 @@ _TITLES = {
     "site": ("Site predictability", ""),
     "cohort": ("Cohort", ""),
 }
+# "MAE" is a masked autoencoder too, and both stand in the paper's table.
+_LONG = {"MAE": "mean absolute error", "corrected MAE": "corrected mean absolute error"}
 _IN_UNITS = ("MAE", "RMSE", "corrected MAE")
 _TWO_DECIMALS = (
     "r", "R2", "bias slope", "corrected bias slope", "calibration intercept", "calibration slope",
@@ -25,6 +27,11 @@ def task_title(task: str) -> str:
 def task_unit(task: str) -> str:
     """The unit of a regression target, where it is known; else empty."""
     return _TITLES.get(task, ("", ""))[1]
+
+
+def metric_words(metric: str) -> str:
+    """A metric as tables and axes name it."""
+    return _LONG.get(metric, metric)
 
 
 def number(value: float, metric: str, beside: float | None = None) -> str:
@@ -68,7 +75,8 @@ def p_value(p: float) -> str:
 def metric_title(metric: str, task: str) -> str:
     """A metric with its unit, where it has one."""
     unit = task_unit(task)
-    return f"{metric} ({unit})" if metric in _IN_UNITS and unit else metric.replace("R2", "R²")
+    words = metric_words(metric).replace("R2", "R²")
+    return f"{words} ({unit})" if metric in _IN_UNITS and unit else words
 
 
 def _signed(text: str) -> str:

@@ -66,9 +66,9 @@ def pretrain(
     Participants in the split "pretrain" or "train", or in none, are seen once an epoch; any other
     split never. `folder` receives `recipe.yaml`, `software.json`, `data.json`, `log.jsonl`,
     TensorBoard events, checkpoints every `training.checkpoint_epochs` epochs and
-    `training.checkpoint_steps` steps, and, last of all, `weights.safetensors` and `card.json`. A continued run on a CPU gives the same
-    losses and weights bit for bit. With `torchrun`, the batch is shared by all processes and batch
-    norm is synchronised.
+    `training.checkpoint_steps` steps, and, last of all, `weights.safetensors` and `card.json`. A
+    continued run on a CPU gives the same losses and weights bit for bit. With `torchrun`, the batch
+    is shared by all processes and batch norm is synchronised.
 
     Args:
         recipe: seed, views, encoder, objective and training are read.
