@@ -197,7 +197,7 @@ def test_the_page_stands_alone_and_names_nobody(folder: Path) -> None:
     card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "# Model card: tiny <study>" in card
     assert "### Sex & more (40 test participants)" in card
-    assert "### Age. Subgroups: MAE" in card
+    assert "### Age. Subgroups: mean absolute error" in card
     assert "secret" not in card
     again = page
     assert write_study_page(folder).read_text(encoding="utf-8") == again
