@@ -43,7 +43,8 @@ def test_pretrain_warns_of_a_collapse_and_leaves_the_page_that_report_writes_aga
     assert len(said) == 1
     assert said[0].startswith("Warning: the features have collapsed (step 3)")
     page = (run / "run.html").read_text()
-    for text in (said[0].removeprefix("Warning: the"), "Finished: 2 of 2", "Age: MAE", "Sex: AUC"):
+    alarm = said[0].removeprefix("Warning: the")
+    for text in (alarm, "Finished: 2 of 2", "Age: mean absolute error", "Sex: AUC"):
         assert text in page
     assert "fake_p" not in page
     assert "p00" not in page

@@ -27,6 +27,7 @@ def _run(*words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_rehearsal_on_a_cpu_measures_everything_and_finds_no_difference(tmp_path: Path) -> None:
     output = _run("--cpu-rehearsal", "--quick", "--json", "--results", str(tmp_path / "new"))
     record = json.loads(output.splitlines()[-1])

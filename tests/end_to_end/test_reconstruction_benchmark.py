@@ -22,6 +22,7 @@ from neurofm.training.fit import pretrain
 _SCRIPT = Path(__file__).parents[2] / "benchmarks" / "reconstruction.py"
 
 
+@pytest.mark.slow
 def test_the_table_compares_three_predictors_on_participants_not_seen(
     fake: SimpleNamespace, tmp_path: Path
 ) -> None:

@@ -90,7 +90,7 @@ def test_on_a_cluster_a_hung_or_dying_scan_costs_only_itself(
 ) -> None:
     """P16 and P5 on a cluster."""
     wanted = tasks(tmp_path, "fine", "hang", "die", "once", "fine")
-    with workers_at(address, [tmp_path], 4 / 60, obey) as run:
+    with workers_at(address, [tmp_path], 12 / 60, obey) as run:
         outcomes = list(run(wanted))
     found = {outcome.row: outcome.failure and outcome.failure.kind for outcome in outcomes}
     assert found == {0: None, 1: "timeout", 2: "killed", 3: None, 4: None}

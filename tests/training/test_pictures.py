@@ -78,6 +78,7 @@ def test_losses_and_weights_with_and_without_pictures_are_the_same_bit_for_bit(
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_pictures_of_a_run_never_stopped(
     store: Store, tmp_path: Path
 ) -> None:
