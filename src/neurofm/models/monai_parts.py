@@ -33,7 +33,8 @@ def _nothing_more() -> Iterator[None]:
     walk, is_hidden = pkgutil.walk_packages, _UNNEEDED not in sys.modules
     pkgutil.walk_packages = lambda *_, **__: iter(())
     if is_hidden:
-        sys.modules[_UNNEEDED] = None  # type: ignore[assignment] - import takes it for missing
+        # What import takes for missing.
+        sys.modules[_UNNEEDED] = None  # type: ignore[assignment]
     try:
         yield
     finally:
