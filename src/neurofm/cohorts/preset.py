@@ -11,7 +11,7 @@ import pandas as pd
 from neurofm.cohorts.index import participant_keys
 from neurofm.cohorts.listing import named
 from neurofm.cohorts.sides import HELD_OUT_TRAIN, PRETRAIN, TEST, TRAIN, UNUSED, VALIDATION
-from neurofm.cohorts.splits import described, drawn, joined_people
+from neurofm.cohorts.splits import described, drawn, joined_people, three_sides
 from neurofm.config.preparation import SplitConfig
 from neurofm.errors import TableError
 
@@ -87,11 +87,7 @@ def _fifths(
     labelled, notes = _labelled(cohort, labels)
     groups = described(labelled.assign(split=None), cohort.people[labelled.index], stratify)
     fifth = (2 * len(groups) + 5) // 10
-    test = drawn(groups, fifth, f"{cohort.name} {TEST}", cohort.seed)
-    others = [group for group in groups if group.key not in test]
-    validation = drawn(others, fifth, f"{cohort.name} {VALIDATION}", cohort.seed)
-    sides = {group.key: training for group in others}
-    sides |= dict.fromkeys(test, TEST) | dict.fromkeys(validation, VALIDATION)
+    sides = three_sides(groups, (fifth, fifth), training, cohort.name, cohort.seed)
     return cohort.people.map(sides).fillna(UNUSED), notes
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from neurofm.cohorts.index import participant_keys, read_index
-from neurofm.cohorts.sides import HELD_OUT, PRETRAIN
+from neurofm.cohorts.sides import HELD_OUT, PRETRAIN, TEST, VALIDATION
 from neurofm.config.preparation import SplitConfig
 from neurofm.errors import LeakageError, TableError
 from neurofm.seeds import seed_of
@@ -175,6 +175,25 @@ def drawn(groups: Sequence[Group], count: int, what: str, seed: int) -> set[str]
         inside.sort(key=lambda key: seed_of("split", what, seed, key))
         keys.update(inside[:quota])
     return keys
+
+
+def three_sides(
+    groups: Sequence[Group], sizes: tuple[int, int], training: str, what: str, seed: int
+) -> dict[str, str]:
+    """The side of each group: so many of test and of validation, the others `training`.
+
+    Args:
+        groups: all with their strata, of which each side has its share.
+        sizes: groups in test, and in validation.
+        training: the side of the others.
+        what: names the draws.
+        seed: the recipe's.
+    """
+    test = drawn(groups, sizes[0], f"{what} {TEST}", seed)
+    others = [group for group in groups if group.key not in test]
+    validation = drawn(others, sizes[1], f"{what} {VALIDATION}", seed)
+    sides = {group.key: training for group in others}
+    return sides | dict.fromkeys(test, TEST) | dict.fromkeys(validation, VALIDATION)
 
 
 def _sizes(groups: Sequence[Group]) -> dict[tuple[Hashable, ...], int]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from neurofm.cohorts.preset import Divided
-from neurofm.cohorts.sides import TEST, TRAIN, VALIDATION
-from neurofm.cohorts.splits import described, drawn, joined_people, require_columns
+from neurofm.cohorts.sides import TRAIN
+from neurofm.cohorts.splits import described, joined_people, require_columns, three_sides
 from neurofm.config.preparation import SplitConfig
 
 
@@ -29,13 +29,9 @@ def three_parts(frame: pd.DataFrame, config: SplitConfig, seed: int) -> Divided:
     require_columns(frame, config.stratify)
     people = joined_people(frame)
     groups = described(frame.assign(split=None), people, config.stratify)
-    sizes = [
-        round(share * len(groups))
-        for share in (config.task_test_fraction, config.task_validation_fraction)
-    ]
-    test = drawn(groups, sizes[0], f"everybody {TEST}", seed)
-    others = [group for group in groups if group.key not in test]
-    validation = drawn(others, sizes[1], f"everybody {VALIDATION}", seed)
-    parts = dict.fromkeys((group.key for group in groups), TRAIN)
-    parts |= dict.fromkeys(test, TEST) | dict.fromkeys(validation, VALIDATION)
+    sizes = (
+        round(config.task_test_fraction * len(groups)),
+        round(config.task_validation_fraction * len(groups)),
+    )
+    parts = three_sides(groups, sizes, TRAIN, "everybody", seed)
     return Divided(frame.assign(split=people.map(parts).astype(object)))

@@ -129,8 +129,7 @@ class Course:
 
     def ends_early(self) -> bool:
         """Whether a supervised run ends early; the same on every process."""
-        is_over = self._validation is not None and self._validation.is_over
-        return any_process(is_over, self._learner.device)
+        return any_process(self._gets_no_better(), self._learner.device)
 
     def save(self) -> None:
         """Save a checkpoint of the position, unless the last one is of the same."""
@@ -139,10 +138,11 @@ class Course:
 
     def _is_to_be_saved(self) -> bool:
         done = self.position.epoch
-        is_last = done == self._config.epochs or (
-            self._validation is not None and self._validation.is_over
-        )
+        is_last = done == self._config.epochs or self._gets_no_better()
         return is_last or done % self._config.checkpoint_epochs == 0
+
+    def _gets_no_better(self) -> bool:
+        return self._validation is not None and self._validation.is_over
 
     def _stop_if_collapsed(self) -> None:
         has_collapsed = self._health is not None and self._health.is_collapsed
