@@ -241,11 +241,11 @@ def _do_here(task: Job, run: str, scan_minutes: float, work: AnyWork) -> Any:
         process = _processes.get(key) or ScanProcess(work, threads=1)
         _processes[key] = process
         process.begin(task)
-        if not process.pipe.poll(scan_minutes * 60 if scan_minutes else None):
-            _processes.pop(key, None)
-            process.kill()
-            return timed_out(task, scan_minutes)
         try:
+            if not process.has_result_within(scan_minutes * 60 if scan_minutes else None):
+                _processes.pop(key, None)
+                process.kill()
+                return timed_out(task, scan_minutes)
             return process.result().after_deaths(deaths)
         except ProcessDiedError as died:
             death = died

@@ -27,6 +27,9 @@ sys.path[:] = sys.argv[2:]
 from neurofm.preprocess.scan_process import serve
 serve(int(sys.argv[1]))
 """
+# Starting is not part of a scan's time: on a busy machine with a cold disk it takes half a minute.
+START_SECONDS = 600.0
+_UP = "up"
 _LAST_BREATH_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
 
@@ -58,6 +61,8 @@ class ProcessDiedError(Exception):
 class ScanProcess:
     """A Python process that waits for tasks; it is not forked, and ends when its owner does.
 
+    Its `pipe` can be read once when it has started and then once for each task.
+
     Args:
         work: what is done with each task; a function that can be imported by its name.
         threads: how many threads the libraries in it may use.
@@ -66,6 +71,7 @@ class ScanProcess:
     def __init__(self, work: AnyWork, threads: int) -> None:
         self.pipe, theirs = Pipe()
         self.task: Job | None = None
+        self._is_up = False
         limits = dict.fromkeys(THREAD_VARIABLES, str(threads))
         with theirs:
             self._process = subprocess.Popen(
@@ -88,6 +94,30 @@ class ScanProcess:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.pipe.send_bytes(pickle.dumps(task))
 
+    def has_only_started(self) -> bool:
+        """Whether what can be read tells of the start alone; True once at most.
+
+        Raises:
+            ProcessDiedError: it did not start.
+        """
+        if self._is_up:
+            return False
+        self._receive()
+        self._is_up = True
+        return True
+
+    def has_result_within(self, seconds: float | None) -> bool:
+        """Wait this long at most for the result, the start not counted; None for no limit.
+
+        Raises:
+            ProcessDiedError: it did not start.
+        """
+        if not self._is_up:
+            if not self.pipe.poll(None if seconds is None else START_SECONDS):
+                return False
+            self.has_only_started()
+        return self.pipe.poll(seconds)
+
     def result(self) -> Any:
         """Wait for the result of the task.
 
@@ -95,10 +125,8 @@ class ScanProcess:
             ProcessDiedError: there will be none.
             Exception: what the work raised.
         """
-        try:
-            answer = pickle.loads(self.pipe.recv_bytes())
-        except (EOFError, OSError, pickle.UnpicklingError):
-            raise ProcessDiedError(self._ended()) from None
+        self.has_only_started()
+        answer = self._receive()
         self.task = None
         if isinstance(answer, BaseException):
             raise answer
@@ -118,6 +146,12 @@ class ScanProcess:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(number, signal.SIGKILL)
             self._process.kill()
+
+    def _receive(self) -> Any:
+        try:
+            return pickle.loads(self.pipe.recv_bytes())
+        except (EOFError, OSError, pickle.UnpicklingError):
+            raise ProcessDiedError(self._ended()) from None
 
     def _ended(self) -> int:
         self.pipe.close()
@@ -139,6 +173,7 @@ def serve(descriptor: int) -> None:
     pipe = Connection(descriptor)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         work: AnyWork = pickle.loads(pipe.recv_bytes())
+        pipe.send_bytes(pickle.dumps(_UP))
         while True:
             task: Job = pickle.loads(pipe.recv_bytes())
             answer: object

@@ -11,7 +11,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from neurofm.preprocess.jobs import AnyWork, Job, JobT, ResultT
-from neurofm.preprocess.scan_process import ProcessDiedError, ScanProcess
+from neurofm.preprocess.scan_process import START_SECONDS, ProcessDiedError, ScanProcess
 
 # A scan takes 15 to 30 s, with an outside program up to some 20 minutes; beyond this it hangs.
 DEFAULT_SCAN_MINUTES = 60.0
@@ -40,6 +40,7 @@ def run_tasks(
         tasks: the scans, or other jobs.
         workers: processes; 0 works in this process, without a time limit.
         scan_minutes: a scan at work for longer is a failure, its process is killed; 0 for no limit.
+            The start of the process does not count.
         work: what is done with each task.
 
     Raises:
@@ -93,6 +94,8 @@ class _Pool:
             for process in self._ready():
                 task = process.task
                 try:
+                    if self._has_only_started(process):
+                        continue
                     outcome = self._finish(process)
                 except ProcessDiedError as death:
                     if task:
@@ -107,9 +110,10 @@ class _Pool:
         """Try a task on which a process died, alone."""
         self.close()
         self._begin(task)
-        for process in self._ready():
+        while ready := self._ready():
             try:
-                return self._finish(process).after_deaths(1)
+                if not self._has_only_started(ready[0]):
+                    return self._finish(ready[0]).after_deaths(1)
             except ProcessDiedError as death:
                 return died_twice(task, death).after_deaths(2)
         return next(self._overdue()).after_deaths(1)
@@ -120,10 +124,29 @@ class _Pool:
         self.busy, self.idle = {}, []
 
     def _begin(self, task: Job) -> None:
-        process = self.idle.pop() if self.idle else ScanProcess(self.work, self.threads)
-        limit = self.scan_minutes * 60 if self.scan_minutes else float("inf")
-        self.busy[process] = time.monotonic() + limit
+        if self.idle:
+            process, start = self.idle.pop(), 0.0
+        else:
+            process, start = ScanProcess(self.work, self.threads), START_SECONDS
+        self.busy[process] = self._end(start)
         process.begin(task)
+
+    def _end(self, more_seconds: float = 0.0) -> float:
+        """When a scan that begins now must be done."""
+        if not self.scan_minutes:
+            return float("inf")
+        return time.monotonic() + 60 * self.scan_minutes + more_seconds
+
+    def _has_only_started(self, process: ScanProcess) -> bool:
+        """Whether a process that can be read has just begun with its first scan."""
+        try:
+            started = process.has_only_started()
+        except BaseException:
+            del self.busy[process]
+            raise
+        if started:
+            self.busy[process] = self._end()
+        return started
 
     def _ready(self) -> list[ScanProcess]:
         """Processes that have an answer or have died; none when one is overdue."""
