@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from subprocess import CompletedProcess
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,6 +42,29 @@ def shared() -> Path:
     if not _SHARED.is_dir():
         pytest.skip("needs the reference material in ../shared, which only developers have")
     return _SHARED
+
+
+@pytest.fixture(scope="session")
+def neurofm() -> Callable[..., CompletedProcess[str]]:
+    """Run a command in this process, which has imported the libraries already.
+
+    What it prints and its exit status are given as by `subprocess.run`.
+    """
+
+    def run(*arguments: object) -> CompletedProcess[str]:
+        from neurofm.commands.app import main
+
+        words, status = ["neurofm", *map(str, arguments)], 0
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr("sys.argv", words)
+            try:
+                main()
+            except SystemExit as ended:
+                status = int(ended.code or 0)
+        return CompletedProcess(words, status, out.getvalue(), err.getvalue())
+
+    return run
 
 
 FAKE_SPACING_MM = 6.0

@@ -23,6 +23,7 @@ from neurofm.volumes.volume import Volume
 CONFIG = PhantomConfig(
     participants=6, spacing_mm=5.0, stripped=True, repeat_fraction=0.4, stroke_fraction=0.3
 )
+FEWER = CONFIG.model_copy(update={"participants": 2})
 
 
 @pytest.fixture(scope="module")
@@ -63,15 +64,20 @@ def whole_head() -> np.ndarray:
     return np.stack([image, mask])
 
 
-def test_the_same_seed_gives_the_same_bytes_with_two_workers(cohort, tmp_path):
-    write_phantom_cohort(tmp_path / "again", CONFIG, seed=2, workers=2)
-    assert hashes(tmp_path / "again") == hashes(cohort)
+@pytest.fixture(scope="module")
+def fewer(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("fewer") / "cohort"
+    write_phantom_cohort(folder, FEWER, seed=2)
+    return folder
 
 
-def test_a_cohort_is_the_beginning_of_a_larger_one(cohort, tmp_path):
-    fewer = CONFIG.model_copy(update={"participants": 2})
-    write_phantom_cohort(tmp_path / "fewer", fewer, seed=2)
-    small, large = hashes(tmp_path / "fewer"), hashes(cohort)
+def test_the_same_seed_gives_the_same_bytes_with_two_workers(fewer, tmp_path):
+    write_phantom_cohort(tmp_path / "again", FEWER, seed=2, workers=2)
+    assert hashes(tmp_path / "again") == hashes(fewer)
+
+
+def test_a_cohort_is_the_beginning_of_a_larger_one(cohort, fewer):
+    small, large = hashes(fewer), hashes(cohort)
     scans = [name for name in small if name.endswith(".nii.gz")]
     assert scans
     assert all(small[name] == large[name] for name in scans)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -12,11 +11,6 @@ import pandas as pd
 import pytest
 
 from neurofm.cohorts.index import COLUMNS, read_index, write_index
-
-
-def neurofm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "neurofm", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -36,7 +30,9 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def test_bad_scans_are_one_line_and_one_row_each_and_the_rest_is_indexed(table: Path) -> None:
+def test_bad_scans_are_one_line_and_one_row_each_and_the_rest_is_indexed(
+    neurofm: Any, table: Path
+) -> None:
     output = table.parent / "out" / "index.parquet"
     done = neurofm("index", table, "-o", output)
     assert done.returncode == 1
@@ -61,7 +57,7 @@ def test_bad_scans_are_one_line_and_one_row_each_and_the_rest_is_indexed(table: 
     ]
 
 
-def test_options_let_series_and_files_without_orientation_in(tmp_path: Path) -> None:
+def test_options_let_series_and_files_without_orientation_in(neurofm: Any, tmp_path: Path) -> None:
     """Cases 29, 43, and 20: a name that begins with a dash."""
     rng = np.random.default_rng(0)
     series = rng.integers(1, 900, (14, 14, 14, 3)).astype(np.int16)
@@ -83,7 +79,7 @@ def test_options_let_series_and_files_without_orientation_in(tmp_path: Path) -> 
     assert neurofm("index", tmp_path, "-o", output, "--assume-orientation", "LPS").returncode != 0
 
 
-def test_a_mistake_stops_the_command_with_one_line(tmp_path: Path) -> None:
+def test_a_mistake_stops_the_command_with_one_line(neurofm: Any, tmp_path: Path) -> None:
     path = tmp_path / "study.csv"
     path.write_text("participant,path\n1,a.nii\n")
     done = neurofm("index", path, "-o", tmp_path / "index.parquet")
@@ -93,7 +89,9 @@ def test_a_mistake_stops_the_command_with_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "index.parquet").exists()
 
 
-def test_a_place_that_cannot_be_written_to_is_told_before_any_file_is_read(table: Path) -> None:
+def test_a_place_that_cannot_be_written_to_is_told_before_any_file_is_read(
+    neurofm: Any, table: Path
+) -> None:
     """F3."""
     done = neurofm("index", table, "-o", table / "index.parquet")
     assert done.returncode == 2
@@ -102,7 +100,7 @@ def test_a_place_that_cannot_be_written_to_is_told_before_any_file_is_read(table
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_a_split_is_drawn_once_and_never_written_over(table: Path) -> None:
+def test_a_split_is_drawn_once_and_never_written_over(neurofm: Any, table: Path) -> None:
     folder = table.parent
     neurofm("index", table, "-o", folder / "index.parquet", "--no-verify")
     recipe = folder / "recipe.yaml"
@@ -126,7 +124,9 @@ def test_a_split_is_drawn_once_and_never_written_over(table: Path) -> None:
     assert "already split" in overwritten.stderr
 
 
-def test_lines_without_participants_are_people_only_when_that_is_said(table: Path) -> None:
+def test_lines_without_participants_are_people_only_when_that_is_said(
+    neurofm: Any, table: Path
+) -> None:
     frame = pd.read_csv(table, dtype=str)[:10].drop(columns="participant_id")
     frame.to_csv(table, index=False)
     output = table.parent / "index.parquet"
@@ -140,14 +140,16 @@ def test_lines_without_participants_are_people_only_when_that_is_said(table: Pat
     assert list(read_index(output)["participant_id"]) == [str(number) for number in range(1, 11)]
 
 
-def test_a_misspelt_column_of_participants_is_still_refused(table: Path) -> None:
+def test_a_misspelt_column_of_participants_is_still_refused(neurofm: Any, table: Path) -> None:
     table.write_text(table.read_text().replace("participant_id", "particpant_id", 1))
     done = neurofm("index", table, "-o", table.parent / "i.parquet", "--one-scan-per-participant")
     assert done.returncode == 2
     assert "did you mean 'particpant_id'" in done.stderr
 
 
-def test_the_paper_split_leaves_unlabelled_people_out_when_told(tmp_path: Path) -> None:
+def test_the_paper_split_leaves_unlabelled_people_out_when_told(
+    neurofm: Any, tmp_path: Path
+) -> None:
     index, output = tmp_path / "index.parquet", tmp_path / "split.parquet"
     people = [f"{number:02d}" for number in range(20)]
     frame = pd.DataFrame(

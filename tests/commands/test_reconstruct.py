@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -157,19 +155,15 @@ def test_a_scan_the_store_does_not_have_is_refused_and_the_nearest_named(
             reconstruct(run, output=tmp_path / "a.png", store=store, first=count)
 
 
-def test_another_ending_or_no_scan_is_one_line_and_status_2(run: Path, tmp_path: Path) -> None:
+def test_another_ending_or_no_scan_is_one_line_and_status_2(
+    neurofm: Any, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     for words, said in (
         (["-o", "a.jpg"], "ConfigError: a.jpg: does not end in .png or .html; name the file so"),
         (["-o", "a.png"], "ConfigError: SCANS: no scan is given"),
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "neurofm", "reconstruct", str(run), *words],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=tmp_path,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
+        done = neurofm("reconstruct", run, *words)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(said)
         assert done.stderr.count("\n") == 1

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -23,11 +22,6 @@ training: {epochs: 2, batch_size: 3}
 health: {max_uniformity: -3.999, collapse_grace_steps: 2, collapse_window_steps: 2}
 evaluation: {folds: 2}
 """
-
-
-def _neurofm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "neurofm", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_pretrain_warns_of_a_collapse_and_leaves_the_page_that_report_writes_again(
@@ -58,7 +52,9 @@ def test_pretrain_warns_of_a_collapse_and_leaves_the_page_that_report_writes_aga
 
 
 @pytest.mark.parametrize("made", ["nothing", "folder", "file", "log only"])
-def test_a_folder_of_something_else_is_one_line_and_status_2(tmp_path: Path, made: str) -> None:
+def test_a_folder_of_something_else_is_one_line_and_status_2(
+    neurofm: Any, tmp_path: Path, made: str
+) -> None:
     place = tmp_path / "place"
     if made == "file":
         place.write_text("hello")
@@ -66,7 +62,7 @@ def test_a_folder_of_something_else_is_one_line_and_status_2(tmp_path: Path, mad
         place.mkdir()
     if made == "log only":
         (place / "log.jsonl").write_text("")
-    done = _neurofm("report", str(place))
+    done = neurofm("report", str(place))
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1

@@ -8,12 +8,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 SMALL = (
-    "phantom.participants=12",
+    "phantom.participants=10",
     "phantom.spacing_mm=6",
     "preprocess.spacing_mm=6",
     "views.min_crop_mm=[60,80,80]",
@@ -26,15 +27,12 @@ SMALL = (
 )
 
 
-def neurofm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "neurofm", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A command of its own, as users start it; the others here run in this process."""
     folder = tmp_path_factory.mktemp("path") / "out"
-    done = neurofm("run", "demo", *SMALL, "-o", str(folder))
+    command = [sys.executable, "-m", "neurofm", "run", "demo", *SMALL, "-o", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
 
@@ -65,7 +63,9 @@ def test_the_loss_is_logged_for_every_epoch(finished: tuple[Path, str]) -> None:
     assert all(math.isfinite(entry["loss"]) for entry in epochs)
 
 
-def test_the_same_command_again_only_finds_its_work_done(finished: tuple[Path, str]) -> None:
+def test_the_same_command_again_only_finds_its_work_done(
+    neurofm: Any, finished: tuple[Path, str]
+) -> None:
     folder, _ = finished
     weights = (folder / "run" / "weights.safetensors").read_bytes()
     again = neurofm("run", "demo", *SMALL, "-o", str(folder))
@@ -73,14 +73,16 @@ def test_the_same_command_again_only_finds_its_work_done(finished: tuple[Path, s
     assert (folder / "run" / "weights.safetensors").read_bytes() == weights
 
 
-def test_another_recipe_in_the_same_folder_is_refused(finished: tuple[Path, str]) -> None:
+def test_another_recipe_in_the_same_folder_is_refused(
+    neurofm: Any, finished: tuple[Path, str]
+) -> None:
     other = neurofm("run", "demo", *SMALL, "seed=1", "-o", str(finished[0]))
     assert other.returncode == 2
     assert "another recipe" in other.stderr
 
 
 def test_a_recipe_with_labels_goes_the_same_path_to_its_test_part(
-    finished: tuple[Path, str], tmp_path: Path
+    neurofm: Any, finished: tuple[Path, str], tmp_path: Path
 ) -> None:
     """The scans that are prepared already are taken over."""
     folder, labels = tmp_path / "out", ("objective.kind=supervised", "objective.target=age_years")
@@ -103,7 +105,7 @@ def test_a_recipe_with_labels_goes_the_same_path_to_its_test_part(
         assert name in both.stdout
 
 
-def test_a_raw_scan_becomes_an_embedding(finished: tuple[Path, str]) -> None:
+def test_a_raw_scan_becomes_an_embedding(neurofm: Any, finished: tuple[Path, str]) -> None:
     folder, _ = finished
     scan = sorted((folder / "phantoms").rglob("*_T1w.nii.gz"))[0]
     table = folder / "one.parquet"

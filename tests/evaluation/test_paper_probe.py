@@ -41,7 +41,10 @@ def _frozen_run(kit: Any, start: Path, target: str, seed: int) -> Path:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("target", "seed"), [("sex", 0), ("age_years", 1), ("third", 3)])
+@pytest.mark.parametrize(
+    ("target", "seed"),
+    [pytest.param("sex", 0, marks=pytest.mark.slow), ("age_years", 1), ("third", 3)],
+)
 def test_it_equals_the_frozen_encoders_run_of_all_epochs(
     kit: Any, tmp_path: Path, target: str, seed: int
 ) -> None:

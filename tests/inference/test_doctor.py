@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -349,21 +347,20 @@ def test_a_real_scan_can_be_used(shared: Path, name: str, orientation: str, show
 
 
 def test_the_command_prints_plain_lines_and_counts_the_unusable(
-    tmp_path: Path, save_head: SaveHead
+    neurofm: Any, tmp_path: Path, save_head: SaveHead
 ) -> None:
     good, gone = save_head(descrip=b"DOE^JANE"), tmp_path / "gone.nii.gz"
-    command = [sys.executable, "-m", "neurofm", "doctor"]
-    one = subprocess.run([*command, good], capture_output=True, text=True, check=False)
+    one = neurofm("doctor", good)
     assert (one.returncode, one.stderr) == (0, "")
     assert one.stdout.splitlines()[-1].startswith("Verdict: can be used, with care: ")
     assert "\x1b" not in one.stdout
     assert "DOE" not in one.stdout
-    two = subprocess.run([*command, good, gone], capture_output=True, text=True, check=False)
+    two = neurofm("doctor", good, gone)
     assert two.returncode == 1
     assert two.stdout.splitlines()[-1] == (
         "Verdict: cannot be used: does not exist; check the path"
     )
     assert "Traceback" not in two.stderr
-    none = subprocess.run(command, capture_output=True, text=True, check=False)
+    none = neurofm("doctor")
     assert none.returncode == 2
     assert "no scan was given" in none.stderr

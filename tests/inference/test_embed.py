@@ -2,11 +2,9 @@ from __future__ import annotations
 
 import gzip
 import resource
-import subprocess
-import sys
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -248,23 +246,19 @@ def test_a_table_that_cannot_be_written_is_told_before_any_work(
 
 
 def test_a_table_that_finds_no_room_is_one_line_and_leaves_no_half_file(
-    fake: SimpleNamespace, tmp_path: Path
+    neurofm: Any, fake: SimpleNamespace, tmp_path: Path
 ) -> None:
     """F1: a limit on the size of files acts as a full disk does; with room the command goes on."""
     store, weights, table = (tmp_path / name for name in ("store", "weights", "e.parquet"))
     pack(fake.write(tmp_path / "derivatives", 2), store, StoreConfig(spacing_mm=6.0))
     write_weights(weights, card(fake.contract()))
-    command = [sys.executable, "-m", "neurofm", "embed", str(store)]
-    command += ["--weights", str(weights), "-o", str(table)]
-    before = sorted(tmp_path.iterdir())
-    for room, status in ((2000, 2), (10**9, 0)):
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            check=False,
-            preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (room, room)),
-        )
+    before, (soft, hard) = sorted(tmp_path.iterdir()), resource.getrlimit(resource.RLIMIT_FSIZE)
+    for room, status in ((2000, 2), (soft, 0)):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+        try:
+            done = neurofm("embed", store, "--weights", weights, "-o", table)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert done.returncode == status, done.stderr
         if status:
             assert "e.parquet: cannot be written (File too large); make room" in done.stderr

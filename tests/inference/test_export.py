@@ -43,7 +43,7 @@ def write_weights(
 
 @pytest.mark.parametrize(
     ("config", "head"),
-    [(RESNET, None), (GROUPS, STAGE), (VIT, AGE)],
+    [(RESNET, None), pytest.param(GROUPS, STAGE, marks=pytest.mark.slow), (VIT, AGE)],
     ids=["resnet", "group", "vit"],
 )
 def test_a_file_gives_what_pytorch_gives_for_any_batch(

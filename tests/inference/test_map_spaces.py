@@ -46,7 +46,7 @@ def test_a_map_at_1_mm_keeps_its_values_in_the_box() -> None:
     assert np.count_nonzero(placed.array) == found.size
 
 
-@pytest.mark.parametrize("spacing_mm", [1.5, 3.0, 6.0])
+@pytest.mark.parametrize("spacing_mm", [pytest.param(1.5, marks=pytest.mark.slow), 3.0, 6.0])
 def test_a_coarse_map_stays_at_its_place(spacing_mm: float) -> None:
     box = from_model_order(np.zeros(model_shape(spacing_mm), dtype=np.float32), spacing_mm)
     centre = (30.0, -40.0, 20.0)  # right, back, up
@@ -66,7 +66,10 @@ def test_outside_the_brain_a_map_is_0() -> None:
     np.testing.assert_allclose(low, grid.affine[:3, 3] + 3.0 * np.array([20, 20, 20]) - 1.5)
 
 
-@pytest.mark.parametrize("is_flipped", [False, True], ids=["RAS", "LAS"])
+@pytest.mark.parametrize(
+    "is_flipped",
+    [pytest.param(False, marks=pytest.mark.slow, id="RAS"), pytest.param(True, id="LAS")],
+)
 def test_a_map_on_the_scan_agrees_through_the_transform(is_flipped: bool, tmp_path: Path) -> None:
     turned = np.eye(4)
     turned[:3, :3] = Rotation.from_euler("xyz", [8, -5, 12], degrees=True).as_matrix()

@@ -108,6 +108,7 @@ def test_names_weights_and_evaluation_are_untouched(saving: Saving) -> None:
     assert dict(frugal.named_buffers())["bn1.num_batches_tracked"] == 0
 
 
+@pytest.mark.slow
 def test_under_autocast_the_result_has_its_type_and_no_larger_error() -> None:
     # On CPUs without bf16 units torch 2.13 leaves gradients of 3x3x3 kernels undefined where an
     # axis has two voxels, so the last stage is to have three.

@@ -91,7 +91,12 @@ def _peak_bytes(
 
 @pytest.mark.parametrize(
     "saving",
-    [Saving(), Saving(stem=True), Saving(blocks=True), Saving(stem=True, blocks=True)],
+    [
+        Saving(),
+        pytest.param(Saving(stem=True), marks=pytest.mark.slow),
+        pytest.param(Saving(blocks=True), marks=pytest.mark.slow),
+        Saving(stem=True, blocks=True),
+    ],
     ids=str,
 )
 def test_the_peak_of_a_pass_is_the_one_measured(saving: Saving) -> None:

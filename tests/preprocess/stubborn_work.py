@@ -13,6 +13,11 @@ from neurofm.preprocess.scan_process import THREAD_VARIABLES
 from neurofm.preprocess.tasks import Outcome, Task
 
 
+def get_ready() -> None:
+    """Leave the number of this process in a file."""
+    Path(os.environ["READY_FILE"]).write_text(str(os.getpid()), encoding="ascii")
+
+
 def obey(task: Task) -> Outcome:
     """Do what the first word of the path's name says; "sub" and "threads" leave it in a file."""
     word = task.path.name.split("-")[0]
@@ -22,6 +27,8 @@ def obey(task: Task) -> Outcome:
         child = subprocess.Popen(["sleep", "600"], start_new_session=True)
         Path(task.path).write_text(str(child.pid), encoding="ascii")
         child.wait()
+    if word == "number":
+        task.path.write_text(str(os.getpid()), encoding="ascii")
     if word == "threads":
         limits = [os.environ[name] for name in THREAD_VARIABLES]
         task.path.write_text(" ".join(limits), encoding="ascii")

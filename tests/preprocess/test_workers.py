@@ -18,7 +18,7 @@ from neurofm.preprocess.contract import contract_of
 from neurofm.preprocess.naming import OutputNames
 from neurofm.preprocess.outputs import Plan
 from neurofm.preprocess.tasks import Outcome, Task
-from neurofm.preprocess.workers import run_tasks, suggested_workers
+from neurofm.preprocess.workers import process_ahead, run_tasks, suggested_workers
 
 SECONDS = 1 / 60
 
@@ -90,7 +90,9 @@ def test_a_process_that_is_killed_costs_its_scan_a_second_try_only(
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("cores", "share"), [({0}, "1"), (set(range(9)), "4")])
+@pytest.mark.parametrize(
+    ("cores", "share"), [pytest.param({0}, "1", marks=pytest.mark.slow), (set(range(9)), "4")]
+)
 def test_processes_share_the_cores(
     cores: set[int], share: str, obey: Callable[[Task], Outcome], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -127,6 +129,44 @@ def test_no_process_works_on_for_nobody(obey: Callable[[Task], Outcome], tmp_pat
     running.close()
     time.sleep(0.1)
     assert not is_alive(int((tmp_path / "sub-0").read_text(encoding="ascii")))
+
+
+@pytest.fixture
+def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a process started ahead leaves its number."""
+    monkeypatch.setenv("READY_FILE", str(tmp_path / "ready"))
+    return tmp_path / "ready"
+
+
+def test_a_process_started_ahead_does_a_single_task(
+    obey: Callable[[Task], Outcome], ready: Path, tmp_path: Path
+) -> None:
+    with process_ahead("stubborn_work:obey", "stubborn_work:get_ready"):
+        (outcome,) = run_tasks(tasks(tmp_path, "number"), 1, 0, obey)
+    assert kinds([outcome]) == {0: "fine"}
+    assert (tmp_path / "number-0").read_text() == ready.read_text()
+
+
+@pytest.mark.usefixtures("obey")
+def test_a_process_started_ahead_for_nothing_ends(ready: Path) -> None:
+    with process_ahead("stubborn_work:obey", "stubborn_work:get_ready"):
+        while not ready.is_file() or not ready.stat().st_size:
+            time.sleep(0.02)
+    assert not is_alive(int(ready.read_text()))
+
+
+@pytest.mark.slow
+def test_two_tasks_have_processes_of_their_own(
+    obey: Callable[[Task], Outcome], ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them may use half the cores only."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(4)))
+    with process_ahead("stubborn_work:obey", "stubborn_work:get_ready"):
+        list(run_tasks(tasks(tmp_path, "number", "number"), 2, 0, obey))
+        at_work = {(tmp_path / f"number-{row}").read_text() for row in range(2)}
+        while not ready.is_file() or not ready.stat().st_size:
+            time.sleep(0.02)
+        assert ready.read_text() not in at_work
 
 
 def is_alive(number: int) -> bool:

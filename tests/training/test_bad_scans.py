@@ -120,7 +120,9 @@ def test_a_scan_that_cannot_be_used_costs_its_step_and_is_named(
     assert f"4 steps were skipped: {len(listed)} scans could not be used" in done.notes[0]
 
 
-@pytest.mark.parametrize("step", [1, 3, 5, 8])
+@pytest.mark.parametrize(
+    "step", [*(pytest.param(step, marks=pytest.mark.slow) for step in (1, 3, 8)), 5]
+)
 def test_an_interrupted_run_with_bad_scans_equals_an_uninterrupted_one(
     short: Recipe, store: Store, tmp_path: Path, step: int
 ) -> None:

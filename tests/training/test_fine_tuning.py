@@ -132,10 +132,10 @@ def test_the_run_says_how_many_weights_it_trains(
 @pytest.mark.parametrize(
     ("kind", "tuning", "batches"),
     [
-        ("vit", _LORA, 1),
+        pytest.param("vit", _LORA, 1, marks=pytest.mark.slow),
         ("vit", _LORA, 3),
-        ("resnet", _LORA, 3),
-        ("vit", {"layer_decay": 0.5}, 1),
+        pytest.param("resnet", _LORA, 3, marks=pytest.mark.slow),
+        pytest.param("vit", {"layer_decay": 0.5}, 1, marks=pytest.mark.slow),
         ("vit", {"layer_decay": 0.5}, 3),
     ],
 )

@@ -94,7 +94,10 @@ def test_the_card_knows_contract_recipe_and_participants(
     assert overlap(card, store.index) == [f"fake/p{number:02d}" for number in range(6)]
 
 
-@pytest.mark.parametrize("batches", [0, 1, 2, 3, 5])
+@pytest.mark.parametrize(
+    "batches",
+    [*(pytest.param(early, marks=pytest.mark.slow) for early in (0, 1, 2)), 3, 5],
+)
 def test_an_interrupted_run_goes_on_to_the_same_losses_bit_for_bit(
     recipe: Recipe, store: Store, tmp_path: Path, batches: int
 ) -> None:

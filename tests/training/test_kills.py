@@ -37,7 +37,7 @@ def target(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, int], None]:
 
 
 @pytest.mark.parametrize(
-    ("kills", "epochs"), [(3, 5), pytest.param(30, 60, marks=pytest.mark.slow)]
+    ("kills", "epochs"), [(2, 4), pytest.param(30, 60, marks=pytest.mark.slow)]
 )
 def test_kills_at_random_moments_change_neither_log_nor_weights(
     fake: SimpleNamespace, tmp_path: Path, target: Any, kills: int, epochs: int

@@ -76,7 +76,16 @@ def _position(folder: Path) -> Position:
     return found.checkpoint.position
 
 
-@pytest.mark.parametrize("case", [(1, 1, 1), (3, 1, 2), (5, 2, 4), (6, 2, 4), (7, 100, 6)])
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param((1, 1, 1), marks=pytest.mark.slow),
+        (3, 1, 2),
+        pytest.param((5, 2, 4), marks=pytest.mark.slow),
+        pytest.param((6, 2, 4), marks=pytest.mark.slow),
+        (7, 100, 6),
+    ],
+)
 def test_a_run_interrupted_inside_an_epoch_goes_on_from_its_last_checkpoint(
     recipe: Recipe, store: Store, tmp_path: Path, case: tuple[int, int, int]
 ) -> None:
@@ -91,7 +100,7 @@ def test_a_run_interrupted_inside_an_epoch_goes_on_from_its_last_checkpoint(
     assert _same_run(tmp_path / "broken", tmp_path / "whole")
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "lars"])
+@pytest.mark.parametrize("optimizer", [pytest.param("adamw", marks=pytest.mark.slow), "lars"])
 def test_other_optimisers_and_schedules_go_on_bit_for_bit(
     recipe: Recipe, store: Store, tmp_path: Path, optimizer: str
 ) -> None:
@@ -122,7 +131,12 @@ def test_a_run_stopped_at_the_boundary_of_epochs_repeats_and_skips_none(
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)]
+    ("number", "status"),
+    [
+        (signal.SIGTERM, 75),
+        pytest.param(signal.SIGUSR1, 75, marks=pytest.mark.slow),
+        (signal.SIGINT, 130),
+    ],
 )
 def test_a_signal_saves_the_step_and_the_run_goes_on_bit_for_bit(
     recipe: Recipe, store: Store, tmp_path: Path, number: signal.Signals, status: int

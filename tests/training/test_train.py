@@ -120,7 +120,9 @@ def test_the_test_part_is_never_read(labelled_store: Store, tmp_path: Path) -> N
     assert set(read) >= {int(row) for row in task.validation.index}
 
 
-@pytest.mark.parametrize("batches", [1, 2, 4, 5])
+@pytest.mark.parametrize(
+    "batches", [*(pytest.param(early, marks=pytest.mark.slow) for early in (1, 2, 4)), 5]
+)
 def test_an_interrupted_run_goes_on_bit_for_bit(
     labelled_store: Store, tmp_path: Path, batches: int
 ) -> None:
@@ -135,7 +137,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     assert ours.card.head == theirs.card.head
 
 
-@pytest.mark.parametrize("batches", [3, 9])
+@pytest.mark.parametrize("batches", [pytest.param(3, marks=pytest.mark.slow), 9])
 def test_with_checkpoints_after_every_fourth_epoch_a_run_goes_on_bit_for_bit(
     labelled_store: Store, tmp_path: Path, batches: int
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from neurofm.commands.console import BarProgress, out, show_problems
+from neurofm.commands.one_scan import prepared_beside
 from neurofm.commands.prepared_by import PreparedBy
 from neurofm.commands.weights_reference import folder_of
 
@@ -42,16 +43,17 @@ def embed(
     allow_other_preprocessing
         Go on where neurofm's steps are not the weights' own, as with imported weights.
     """
-    from neurofm.inference.embed import embed_sources
-    from neurofm.inference.turboprep import embed_turboprep
+    with prepared_beside(source, workers):
+        from neurofm.inference.embed import embed_sources
+        from neurofm.inference.turboprep import embed_turboprep
 
-    listed = (prepared or PreparedBy()).turboprep_list(*source)
-    allow, bar, folder = allow_other_preprocessing, BarProgress(), folder_of(weights)
-    if listed:
-        done = embed_turboprep(listed, folder, output, work=work, workers=workers,
-                               allow_other_contract=allow, progress=bar)  # fmt: skip
-    else:
-        done = embed_sources(source, folder, output, work=work, workers=workers,
-                             allow_other_contract=allow, progress=bar)  # fmt: skip
+        listed = (prepared or PreparedBy()).turboprep_list(*source)
+        allow, bar, folder = allow_other_preprocessing, BarProgress(), folder_of(weights)
+        if listed:
+            done = embed_turboprep(listed, folder, output, work=work, workers=workers,
+                                   allow_other_contract=allow, progress=bar)  # fmt: skip
+        else:
+            done = embed_sources(source, folder, output, work=work, workers=workers,
+                                 allow_other_contract=allow, progress=bar)  # fmt: skip
     out.print(f"{output}: {done.scans} scans embedded", markup=False, soft_wrap=True)
     return show_problems(done.notes, done.failures)

@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from neurofm.commands.console import BarProgress, out, show_problems
+from neurofm.commands.one_scan import prepared_beside
 from neurofm.commands.weights_reference import folder_of
 
 
@@ -44,12 +45,13 @@ def predict(
     allow_other_preprocessing
         Go on where neurofm's steps are not the weights' own, as with imported weights.
     """
-    from neurofm.inference.predict import predict_sources
+    with prepared_beside(source, workers):
+        from neurofm.inference.predict import predict_sources
 
-    done = predict_sources(
-        source, [folder_of(each) for each in weights], output, level=interval, work=work,
-        workers=workers,
-        allow_other_contract=allow_other_preprocessing, progress=BarProgress(),
-    )  # fmt: skip
+        done = predict_sources(
+            source, [folder_of(each) for each in weights], output, level=interval, work=work,
+            workers=workers,
+            allow_other_contract=allow_other_preprocessing, progress=BarProgress(),
+        )  # fmt: skip
     out.print(f"{output}: {done.scans} scans predicted", markup=False, soft_wrap=True)
     return show_problems(done.notes, done.failures)

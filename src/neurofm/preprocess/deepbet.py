@@ -26,7 +26,7 @@ def deepbet_mask(scan: Volume) -> npt.NDArray[np.bool_]:
         ScanError: there is no brain in it.
         MissingDependencyError: deepbet is not installed.
     """
-    network = _network()
+    network = deepbet_network()
     try:
         with _one_torch_thread():
             probability = network.run_model(np.array(scan.array, dtype=np.float32, order="C"))
@@ -47,7 +47,12 @@ def require_deepbet() -> None:
 
 
 @lru_cache(maxsize=1)
-def _network() -> BrainExtraction:
+def deepbet_network() -> BrainExtraction:
+    """The networks that find the brain, read once.
+
+    Raises:
+        MissingDependencyError: deepbet is not installed.
+    """
     require_deepbet()
     from deepbet import BrainExtraction
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -64,12 +65,14 @@ class ScanProcess:
     Its `pipe` can be read once when it has started and then once for each task.
 
     Args:
-        work: what is done with each task; a function that can be imported by its name.
+        work: what is done with each task: "module:function", or a function that can be imported so.
         threads: how many threads the libraries in it may use.
+        prelude: "module:function", called while it waits for the first task.
     """
 
-    def __init__(self, work: AnyWork, threads: int) -> None:
+    def __init__(self, work: AnyWork | str, threads: int, prelude: str = "") -> None:
         self.pipe, theirs = Pipe()
+        self.work, self.threads = name_of(work), threads
         self.task: Job | None = None
         self._is_up = False
         limits = dict.fromkeys(THREAD_VARIABLES, str(threads))
@@ -81,7 +84,7 @@ class ScanProcess:
                 env=os.environ | limits,
             )
         with contextlib.suppress(BrokenPipeError):
-            self.pipe.send_bytes(pickle.dumps(work))
+            self.pipe.send_bytes(pickle.dumps((self.work, prelude)))
 
     @property
     def number(self) -> int:
@@ -162,6 +165,11 @@ class ScanProcess:
             return self._process.wait()
 
 
+def name_of(work: AnyWork | str) -> str:
+    """A function as "module:function"."""
+    return work if isinstance(work, str) else f"{work.__module__}:{work.__qualname__}"
+
+
 def serve(descriptor: int) -> None:
     """Do tasks until the owner is gone; the process' own main function.
 
@@ -172,8 +180,11 @@ def serve(descriptor: int) -> None:
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     pipe = Connection(descriptor)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        work: AnyWork = pickle.loads(pipe.recv_bytes())
+        name, prelude = pickle.loads(pipe.recv_bytes())
+        work: AnyWork = pkgutil.resolve_name(name)
         pipe.send_bytes(pickle.dumps(_UP))
+        if prelude:
+            pkgutil.resolve_name(prelude)()
         while True:
             task: Job = pickle.loads(pipe.recv_bytes())
             answer: object

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neurofm.cohorts.failures import Failure, failure_of
-from neurofm.errors import NeurofmError, ScanError
+from neurofm.errors import MissingDependencyError, NeurofmError, ScanError
+from neurofm.preprocess.ants_images import ants_module
+from neurofm.preprocess.deepbet import deepbet_network
 from neurofm.preprocess.naming import OutputNames
 from neurofm.preprocess.outputs import Plan, Summary, write_outputs
 from neurofm.preprocess.pipeline import StepClock, prepare_scan
@@ -52,6 +55,14 @@ class Outcome:
     def after_deaths(self, count: int) -> Outcome:
         """The same outcome, reached after `count` processes had died at it."""
         return replace(self, deaths=count)
+
+
+def load_libraries() -> None:
+    """Load what preparing a whole head takes; what is missing is told by the step that needs it."""
+    with contextlib.suppress(MissingDependencyError):
+        ants_module()
+    with contextlib.suppress(MissingDependencyError):
+        deepbet_network()
 
 
 def prepare_and_write(task: Task) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections import deque
@@ -11,12 +12,40 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from neurofm.preprocess.jobs import AnyWork, Job, JobT, ResultT
-from neurofm.preprocess.scan_process import START_SECONDS, ProcessDiedError, ScanProcess
+from neurofm.preprocess.scan_process import (
+    START_SECONDS,
+    ProcessDiedError,
+    ScanProcess,
+    name_of,
+)
 
 # A scan takes 15 to 30 s, with an outside program up to some 20 minutes; beyond this it hangs.
 DEFAULT_SCAN_MINUTES = 60.0
 # What one scan needs at most, measured on 0.7 mm heads.
 _MEMORY_GB = 3.0
+
+
+_started_ahead: list[ScanProcess] = []
+
+
+@contextlib.contextmanager
+def process_ahead(work: str, prelude: str) -> Iterator[None]:
+    """Start a process that `run_tasks` takes for a single task; what it does not take is ended.
+
+    Where a command works on one scan, half a minute of loading libraries goes on beside its own.
+
+    Args:
+        work: "module:function", what is done with the task.
+        prelude: "module:function", what the process does until there is one.
+    """
+    process = ScanProcess(work, _free_cores(), prelude)
+    _started_ahead.append(process)
+    try:
+        yield
+    finally:
+        if process in _started_ahead:
+            _started_ahead.remove(process)
+            process.kill()
 
 
 def suggested_workers() -> int:
@@ -127,9 +156,17 @@ class _Pool:
         if self.idle:
             process, start = self.idle.pop(), 0.0
         else:
-            process, start = ScanProcess(self.work, self.threads), START_SECONDS
+            process, start = self._new_process(), START_SECONDS
         self.busy[process] = self._end(start)
         process.begin(task)
+
+    def _new_process(self) -> ScanProcess:
+        wanted = (name_of(self.work), self.threads)
+        for process in _started_ahead:
+            if (process.work, process.threads) == wanted:
+                _started_ahead.remove(process)
+                return process
+        return ScanProcess(self.work, self.threads)
 
     def _end(self, more_seconds: float = 0.0) -> float:
         """When a scan that begins now must be done."""
