@@ -50,7 +50,7 @@ def intervals_figure(
     axes.grid(axis="x", color=FAINT, linewidth=0.7)
     axes.set_axisbelow(True)
     better = "" if task.task == SITE_TASK else f", {rows['better'].iloc[0]} is better"
-    axes.set_xlabel(metric_title(metric, task.task) + better)
+    axes.set_xlabel(metric_title(metric, task_unit(task.task)) + better)
     what = f"{task_title(task.task)}: {metric} of every model with its 95 % interval"
     return as_svg(figure, f"intervals-{task.task}", what)
 

@@ -13,7 +13,7 @@ from neurofm.config.recipe import Recipe
 from neurofm.data.targets import SITE_TASK
 from neurofm.reports.curves import Curve, Reference, draw_curve, with_minus
 from neurofm.reports.training_log import ProbeCurve, RunCourse
-from neurofm.reports.words import metric_title, number, task_title
+from neurofm.reports.words import metric_title, number, task_title, task_unit
 
 Values = npt.NDArray[np.float64]
 
@@ -222,7 +222,7 @@ def probe_figures(course: RunCourse) -> tuple[RunFigure, ...]:
 
 
 def _probe_figure(course: RunCourse, probe: ProbeCurve) -> RunFigure:
-    metric = metric_title(probe.metric, probe.task)
+    metric = metric_title(probe.metric, task_unit(probe.task))
     title = f"{task_title(probe.task)}: {metric}"
     x, label = _places(course, probe.step)
     curve = Curve(

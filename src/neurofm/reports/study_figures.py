@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from neurofm.config.study import TaskOfStudy
 from neurofm.reports.drawing import ACCENT, CATEGORIES, FAINT, INK, MUTED, new_figure
 from neurofm.reports.study_table import SavedStudy, headline
-from neurofm.reports.words import metric_words
+from neurofm.reports.words import metric_title
 
 _MARKERS = ("s", "^", "D", "v", "P", "X")
 
@@ -43,9 +43,8 @@ def efficiency_figure(saved: SavedStudy, task: TaskOfStudy) -> Figure:
                 linewidth=0,
             )  # fmt: skip
     metric, better = str(rows["metric"].iloc[0]), str(rows["better"].iloc[0])
-    unit = f" ({task.unit})" if task.unit and metric == "MAE" else ""
     axes.set_xlabel("share of the training part (%)")
-    axes.set_ylabel(f"{metric_words(metric)}{unit}\n{better} is better")
+    axes.set_ylabel(f"{metric_title(metric, task.unit)}\n{better} is better")
     axes.set_xticks([100 * fraction for fraction in study.fractions])
     axes.grid(axis="y", color=FAINT, linewidth=0.7)
     axes.set_axisbelow(True)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from neurofm.config.study import TaskOfStudy
 from neurofm.evaluation.saved_tables import read_table
-from neurofm.reports.words import interval, metric_words, number
+from neurofm.reports.words import interval, metric_title, number
 from neurofm.study.published import Published, published
 from neurofm.study.record import (
     CALIBRATION,
@@ -255,8 +255,7 @@ def _best(rows: pd.DataFrame) -> str:
 
 def _heading(task: TaskOfStudy, rows: pd.DataFrame) -> str:
     metric, better = str(rows["metric"].iloc[0]), str(rows["better"].iloc[0])
-    unit = f" ({task.unit})" if task.unit else ""
-    return f"{task.title}, {metric_words(metric)}{unit} {_ARROWS[better]}"
+    return f"{task.title}, {metric_title(metric, task.unit)} {_ARROWS[better]}"
 
 
 def _markdown(cell: StudyCell | None) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from neurofm.evaluation.left_out_sites import GROUP
 from neurofm.evaluation.record import TaskRecord
 from neurofm.reports.tables import Cell, Row, TaskTable
-from neurofm.reports.words import interval, metric_title, number
+from neurofm.reports.words import interval, metric_title, number, task_unit
 
 _GROUPS = {"sex": "Sex", "age": "Age", "site": "Site", GROUP: "Site"}
 
@@ -37,7 +37,7 @@ def _table(rows: pd.DataFrame, task: TaskRecord, title: str) -> TaskTable | None
     if of_task.empty:
         return None
     models = tuple(dict.fromkeys(of_task["model"]))
-    metric = metric_title(str(of_task["metric"].iloc[0]), task.task)
+    metric = metric_title(str(of_task["metric"].iloc[0]), task_unit(task.task))
     levels = of_task[["group", "level"]].drop_duplicates().itertuples(index=False)
     table_rows = [
         Row(

@@ -10,7 +10,15 @@ import pandas as pd
 from neurofm.data.targets import SITE_TASK
 from neurofm.evaluation.baselines import PRETRAINED
 from neurofm.evaluation.record import TaskRecord
-from neurofm.reports.words import gain, interval, metric_title, number, p_value, task_title
+from neurofm.reports.words import (
+    gain,
+    interval,
+    metric_title,
+    number,
+    p_value,
+    task_title,
+    task_unit,
+)
 
 _AGAINST = "{} is better by"
 # To tell sites apart is no merit: nothing is the best there.
@@ -162,7 +170,7 @@ def _columns_and_rows(
     is_site = task.task == SITE_TASK
     metrics = results.drop_duplicates("metric")
     labels = tuple(
-        metric_title(metric, task.task) + ("" if is_site else _ARROWS[better])
+        metric_title(metric, task_unit(task.task)) + ("" if is_site else _ARROWS[better])
         for metric, better in zip(metrics["metric"], metrics["better"], strict=True)
     )
     best = {} if is_site else {str(name): _best(rows) for name, rows in results.groupby("metric")}

@@ -29,11 +29,6 @@ def task_unit(task: str) -> str:
     return _TITLES.get(task, ("", ""))[1]
 
 
-def metric_words(metric: str) -> str:
-    """A metric as tables and axes name it."""
-    return _LONG.get(metric, metric)
-
-
 def number(value: float, metric: str, beside: float | None = None) -> str:
     """A value with as many digits as its metric deserves; "n/a" for NaN.
 
@@ -72,10 +67,9 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def metric_title(metric: str, task: str) -> str:
-    """A metric with its unit, where it has one."""
-    unit = task_unit(task)
-    words = metric_words(metric).replace("R2", "R²")
+def metric_title(metric: str, unit: str | None) -> str:
+    """A metric as tables and axes name it, with the unit of the label where it has that."""
+    words = _LONG.get(metric, metric).replace("R2", "R²")
     return f"{words} ({unit})" if metric in _IN_UNITS and unit else words
 
 
