@@ -11,6 +11,7 @@ from neurofm.cohorts.index import COLUMNS, participant_keys
 from neurofm.cohorts.leakage import refuse_torn_split
 from neurofm.cohorts.sides import HELD_OUT_TRAIN, SEEN_IN_PRETRAINING, given_roles
 from neurofm.config.preparation import SplitConfig
+from neurofm.config.study import load_study, study_split
 from neurofm.errors import TableError
 
 PAPER = SplitConfig(preset="paper")
@@ -82,6 +83,22 @@ def test_aibl_has_a_balanced_training_part_and_the_rest_is_halved() -> None:
         ("unused", "MCI"): 137,
     }  # fmt: skip
     assert "AIBL: 137 people began as neither H nor AD: unused" in divided.notes
+
+
+def test_the_published_experiment_divides_its_cohorts_so() -> None:
+    """Also where some people lack a label."""
+    frame = pd.concat([soop(1710), aibl(), ixi(), cohort("ADNI", 9, nihss=None)], ignore_index=True)
+    frame.loc[frame["cohort"].eq("SOOP") & frame["participant_id"].ge("1704"), "nihss"] = None
+    divided = divide_index(frame, study_split(load_study("paper")), seed=0).frame
+    sides = divided.groupby(["cohort", "split"])["participant_id"].nunique().to_dict()
+    assert sides == {
+        ("ADNI", "pretrain"): 9,
+        ("AIBL", HELD_OUT_TRAIN): 106, ("AIBL", "validation"): 230, ("AIBL", "test"): 231,
+        ("AIBL", "unused"): 137,
+        ("IXI", HELD_OUT_TRAIN): 350, ("IXI", "validation"): 116, ("IXI", "test"): 116,
+        ("SOOP", "train"): 1022, ("SOOP", "validation"): 341, ("SOOP", "test"): 341,
+        ("SOOP", "unused"): 6,
+    }  # fmt: skip
 
 
 def test_aibls_training_part_shrinks_with_the_cohort() -> None:

@@ -68,6 +68,7 @@ def test_the_paper_has_four_tasks_six_rows_five_runs_and_five_shares(paper: Stud
     ]
     assert len(list(trained_places(paper))) == 4 * 4 * (5 + 4)
     split = study_split(paper)
+    assert (split.preset, split.held_out_fraction) == ("paper", 0)
     assert (split.task_test_fraction, split.task_validation_fraction) == (0.2, 0.2)
 
 
@@ -85,7 +86,7 @@ def test_the_paper_pre_trains_as_published(paper: StudyConfig) -> None:
         "adam", 3e-4, "constant",
     )  # fmt: skip
     assert (training.batch_size, training.epochs, training.weight_decay) == (72, 150, 0)
-    assert simclr.store.spacing_mm == 1
+    assert (simclr.store.spacing_mm, simclr.preprocess.bias_field_shrink) == (1, 3)
     assert views.min_crop_mm == (30, 40, 40)
     assert (views.flip_probability, views.rotation_probability) == (0.5, 0.5)
     assert views.rotation_radians == pytest.approx(0.785, abs=1e-3)
@@ -94,6 +95,7 @@ def test_the_paper_pre_trains_as_published(paper: StudyConfig) -> None:
     objective, training, views = mae.objective, mae.training, mae.views
     assert isinstance(objective, MAEConfig)
     assert objective.mask_ratio == 0.75
+    assert not objective.normalise_patches
     decoder = objective.decoder_width, objective.decoder_depth, objective.decoder_heads
     assert decoder == (512, 8, 16)
     assert isinstance(mae.encoder, ViTConfig)
