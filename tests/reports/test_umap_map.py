@@ -28,8 +28,8 @@ def test_few_scans_have_the_reason_in_its_place() -> None:
     assert maps.note == "A UMAP needs 30 scans."
 
 
-@pytest.mark.skipif(_INSTALLED, reason="umap-learn is installed")
-def test_without_it_the_note_says_how_to_get_it() -> None:
+def test_without_it_the_note_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neurofm.reports.umap_map.importlib.util.find_spec", lambda _: None)
     assert umap_map(*_scans(40)) == ()
     assert "pip install 'neurofm[umap]'" in why_no_umap(40)
 
