@@ -72,6 +72,20 @@ def test_the_paper_has_four_tasks_six_rows_five_runs_and_five_shares(paper: Stud
     assert (split.task_test_fraction, split.task_validation_fraction) == (0.2, 0.2)
 
 
+def test_the_sound_protocol_has_the_papers_tasks_and_its_own_training(paper: StudyConfig) -> None:
+    sound = load_study("sound")
+    assert (sound.tasks, sound.pretraining, study_split(sound)) == (
+        paper.tasks, paper.pretraining, study_split(paper),
+    )  # fmt: skip
+    assert {model.name for model in sound.models} > set(TABLE_2)
+    for task, model, *rest in trained_places(sound):
+        objective = cell_recipe(sound, task, model, *rest).objective
+        assert isinstance(objective, SupervisedConfig)
+        assert (objective.class_weights, objective.standardise_target) == ("balanced", True)
+    probes = {model.probe for model in sound.models if model.recipe is None}
+    assert probes == {"linear", "neighbours"}
+
+
 def test_the_paper_pre_trains_as_published(paper: StudyConfig) -> None:
     simclr, mae = (
         effective_recipe(paper, each.recipe, each.changes) for each in paper.pretraining.values()
