@@ -48,6 +48,18 @@ def test_shares_count_people_and_hold_classes_alike(frame: pd.DataFrame) -> None
         assert people["ill"].mean() == pytest.approx(1 / 3, abs=0.07)
 
 
+def test_sites_and_ages_are_alike_in_all_parts(frame: pd.DataFrame) -> None:
+    """As far as the classes let them: of 60 people at three sites, 12 are tested."""
+    number = frame["participant_id"].str[4:].astype(int)
+    aged = frame.assign(site=[f"S{each // 3 % 3}" for each in number], age_years=20.0 + number)
+    roles = _roles(aged, 1.0)
+    people = aged.assign(role=roles).drop_duplicates("participant_id").groupby("role")
+    shares = people["site"].value_counts(normalize=True)
+    assert shares.between(1 / 3 - 0.17, 1 / 3 + 0.17).all()
+    assert people["age_years"].mean().between(49.5 - 5, 49.5 + 5).all()
+    assert people["ill"].mean().between(1 / 3 - 0.1, 1 / 3 + 0.1).all()
+
+
 def test_a_person_is_taken_with_all_scans(frame: pd.DataFrame) -> None:
     roles = _roles(frame, 0.4)
     of_person = roles.fillna("none").groupby(frame["participant_id"]).nunique()

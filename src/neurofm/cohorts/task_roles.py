@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from typing import Any
 
@@ -22,8 +23,9 @@ def task_roles(frame: pd.DataFrame, strata: pd.Series[Any], config: SplitConfig)
     Where the column `split` names such roles, they are taken as they stand ("held-out-train" as
     "train"). Else the held-out
     people are divided, or everybody where nobody was held out: participants who share an identical
-    file stay together, every stratum is divided alike, and the draw depends on `task_seed` and on
-    who is there, never on the order of the rows.
+    file stay together, every stratum is divided alike, and in it, as far as it goes, every site and
+    age (columns `site` and `age_years`, where there are any). The draw depends on `task_seed` and
+    on who is there, never on the order of the rows.
 
     Args:
         frame: rows of an index that have the label.
@@ -48,10 +50,11 @@ def _roles(frame: pd.DataFrame, strata: pd.Series[Any], config: SplitConfig) -> 
         Group(str(key), _stratum(strata.loc[rows.index]), None)
         for key, rows in pool.sort_values("scan_id").groupby(people, sort=True)
     ]
-    test = _drawn(groups, config.task_test_fraction, config.task_seed, TEST)
+    line = _line(pool, people)
+    test = _drawn(groups, line, config.task_test_fraction, config.task_seed, TEST)
     others = [group for group in groups if group.key not in test]
     share = config.task_validation_fraction / (1 - config.task_test_fraction)
-    validation = _drawn(others, share, config.task_seed, VALIDATION)
+    validation = _drawn(others, line, share, config.task_seed, VALIDATION)
     roles = {group.key: TRAIN for group in groups}
     roles |= dict.fromkeys(test, TEST) | dict.fromkeys(validation, VALIDATION)
     return (
@@ -79,13 +82,23 @@ def _with_less_training(
     return roles.where((roles != TRAIN) | people.isin(kept).reindex(roles.index, fill_value=False))
 
 
-def _drawn(groups: list[Group], fraction: float, seed: int, role: str) -> set[str]:
-    """The people of a role: of each stratum its share."""
+def _line(frame: pd.DataFrame, people: pd.Series[Any]) -> dict[str, tuple[str, float]]:
+    """Where each person stands in a line: by site, there by age; who has none stands together."""
+    shown = frame.reindex(columns=["site", "age_years"]).groupby(people)
+    sites, ages = shown["site"].first().fillna(""), shown["age_years"].min().fillna(math.inf)
+    return {str(key): (str(sites[key]), float(ages[key])) for key in sites.index}
+
+
+def _drawn(
+    groups: list[Group], line: dict[str, tuple[str, float]], fraction: float, seed: int, role: str
+) -> set[str]:
+    """The people of a role: of each stratum its share, at equal steps along the line."""
     drawn: set[str] = set()
     for stratum, count in quotas(groups, fraction, seed).items():
         keys = [group.key for group in groups if group.stratum == stratum]
-        keys.sort(key=lambda key: seed_of("task role", seed, role, key))
-        drawn.update(keys[:count])
+        keys.sort(key=lambda key: (line[key], seed_of("task role", seed, role, key)))
+        start = seed_of("task start", seed, role, *map(str, stratum)) % 2**32 / 2**32
+        drawn.update(keys[int((place + start) * len(keys) / count)] for place in range(count))
     return drawn
 
 
