@@ -124,7 +124,8 @@ def test_names_of_other_scans(series: str) -> None:
 
 def test_a_cohort_may_have_names_of_its_own() -> None:
     assert is_t1_name("Sub0001_Ses1_Anat", find_known("gsp").t1_names)
-    assert not is_t1_name("Sub0001_Ses1_Scan_01_BOLD1", find_known("gsp").t1_names)
+    assert is_t1_name("Sub0001_Ses1_Scan_01_ANAT1", find_known("gsp").t1_names)
+    assert not is_t1_name("Sub0001_Ses1_Scan_02_BOLD1", find_known("gsp").t1_names)
 
 
 def test_a_loni_download_gives_its_t1_scans_visit_by_visit(adni: Path) -> None:
@@ -321,7 +322,7 @@ def test_sald_is_joined_with_a_table_that_lost_its_zeros(
 
 def test_gsp_has_a_folder_for_each_session(tmp_path: Path, write_scan: WriteScan) -> None:
     for session in (1, 2):
-        for name in ("anat/Sub0001_Ses{}_Anat", "func/Sub0001_Ses{}_Scan_01_BOLD1"):
+        for name in ("anat/Sub0001_Ses{}_Anat", "func/Sub0001_Ses{}_Scan_02_BOLD1"):
             write_scan(f"g/Sub0001_Ses{session}/{name.format(session)}.nii.gz")
     (tmp_path / "g/GSP_list_140630.csv").write_text("Subject_ID,Age_Bin,Sex\nSub0001_Ses1,19,F\n")
     (tmp_path / "g/GSP_retest_140630.csv").write_text("Subject_ID,Age_Bin,Sex\nSub0001_Ses2,21,F\n")

@@ -100,6 +100,35 @@ def test_a_place_that_cannot_be_written_to_is_told_before_any_file_is_read(
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def test_a_known_cohort_is_read_by_its_name_and_compared_with_the_paper(
+    neurofm: Any, tmp_path: Path
+) -> None:
+    folder, output = tmp_path / "download", tmp_path / "out" / "gsp.parquet"
+    rng = np.random.default_rng(0)
+    names = ("Sub0001_Ses1_Scan_01_ANAT1", "Sub0001_Ses1_Scan_02_BOLD1",
+             "Sub0001_Ses2_Scan_01_ANAT1", "Sub0002_Ses1_Scan_01_ANAT1")  # fmt: skip
+    for name in names:
+        place = name[: len("Sub0001_Ses1")]
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        voxels = rng.integers(1, 900, (14, 14, 14)).astype(np.int16)
+        image = nib.Nifti1Image(voxels, np.diag([8.0, 8, 8, 1]))
+        nib.save(image, folder / place / f"{name}.nii.gz")
+    (folder / "GSP_list.csv").write_text("Subject_ID,Age_Bin,Sex\nSub0001_Ses1,19,F\n")
+    done = neurofm("index", "--cohort", "gsp", folder, "-o", output)
+    assert done.returncode == 0, done.stderr
+    assert "GSP: 1 files are no T1 scans by their place and name" in done.stderr
+    assert list(read_index(output)["scan_id"]) == [
+        "GSP_Sub0001_Ses1", "GSP_Sub0001_Ses2", "GSP_Sub0002_Ses1",
+    ]  # fmt: skip
+    checked = neurofm("cohorts", "check", output)
+    assert checked.returncode == 0, checked.stderr
+    (line,) = [line for line in checked.stdout.splitlines() if "GSP" in line]
+    assert [cell.strip() for cell in line.split("│")[3:6]] == ["2 / 1,569", "3 / 1,569", "H"]
+    misspelt = neurofm("index", "--cohort", "gps", folder, "-o", output)
+    assert misspelt.returncode == 2
+    assert "did you mean 'GSP'" in misspelt.stderr
+
+
 def test_a_split_is_drawn_once_and_never_written_over(neurofm: Any, table: Path) -> None:
     folder = table.parent
     neurofm("index", table, "-o", folder / "index.parquet", "--no-verify")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from neurofm.cohorts.bids_names import nifti_files, nifti_stem
@@ -24,22 +26,18 @@ def is_ixi_folder(folder: Path) -> bool:
 def list_ixi(folder: Path, cohort: str) -> Listing:
     """The T1 scans with IXI names below a folder; the hospital in the name is the site.
 
-    Labels come from the one CSV or TSV in the folder with a column MRID or IXI_ID.
+    Labels come from the one CSV or TSV in the folder with a column MRID or IXI_ID. The number in
+    the name is the session of people who were scanned under several.
 
     Raises:
         TableError: two such tables, or one that cannot be read.
     """
     known, notes = _table_labels(folder)
-    scans: list[ListedScan] = []
-    for path in nifti_files(folder):
-        parts = _NAME.fullmatch(nifti_stem(path))
-        if parts is None:
-            continue
-        participant, site, _ = parts.groups()
-        labels = Labels(site=site)
-        for key in (participant.upper(), nifti_stem(path).upper().removesuffix("-T1")):
-            labels = labels.updated(known.get(key, Labels()))
-        scans.append(ListedScan(cohort, participant.upper(), path, labels=labels))
+    found = [
+        (path, name) for path in nifti_files(folder) if (name := _NAME.fullmatch(nifti_stem(path)))
+    ]
+    visits = Counter(person for person, _ in {(name[1].upper(), name[3]) for _, name in found})
+    scans = [_listed(path, name, cohort, known, visits) for path, name in found]
     unlisted = [
         scan.participant_id
         for scan in scans
@@ -48,6 +46,20 @@ def list_ixi(folder: Path, cohort: str) -> Listing:
     if unlisted:
         notes.append(f"{len(unlisted)} scans are not in the table: {named(unlisted)}")
     return Listing(tuple(scans), tuple(f"{cohort}: {note}" for note in notes))
+
+
+def _listed(
+    path: Path,
+    name: re.Match[str],
+    cohort: str,
+    known: Mapping[str, Labels],
+    visits: Mapping[str, int],
+) -> ListedScan:
+    participant, labels = name[1].upper(), Labels(site=name[2])
+    for key in (participant, _mrid(path)):
+        labels = labels.updated(known.get(key, Labels()))
+    session = name[3] if visits[participant] > 1 else None
+    return ListedScan(cohort, participant, path, session, labels=labels)
 
 
 def _mrid(path: Path) -> str:

@@ -25,7 +25,7 @@ _PATHS = {
         # SITE_0025427_baseline/anat_1/NIfTI/anat.nii.gz
         r"(?P<site>[^/]+)_(?P<person>\d+)_(?P<session>baseline|retest_\d+)/anat_(?P<run>\d+)/.+",
     ),
-    # Sub0001_Ses1/anat/Sub0001_Ses1_Anat.nii.gz
+    # Sub0001_Ses1/Sub0001_Ses1_Scan_01_ANAT1.nii.gz
     "gsp": (r"(?P<person>Sub\d+)_(?P<session>Ses\d+)/.+",),
 }
 _KEY_NAMES = ("subid", "sub_id", "subject_id", "participant_id")
@@ -69,7 +69,8 @@ def _listed(
     person, session, run = str(found["person"]), found.get("session"), found.get("run")
     name = parse_bids_name(path)
     labels = Labels(site=found.get("site"))
-    for key in ((_plain(person), None), (_plain(person), _session(session))):
+    # A path that names no session is of the first one.
+    for key in ((_plain(person), None), (_plain(person), _session(session or "1"))):
         labels = labels.updated(known.get(key, Labels()))
     parts = name.parts if name else (f"run-{run}",) if run else ()
     return ListedScan(cohort, person, path, session, parts, labels=labels)

@@ -22,9 +22,10 @@ def is_t1_name(series: str, also: Sequence[str] = ()) -> bool:
 
     Args:
         series: its description, or its folder or file name.
-        also: further words of T1 scans in this cohort.
+        also: further words of T1 scans in this cohort; a number may follow them.
     """
     plain = re.sub(r"[^a-z0-9]+", "_", series.casefold()).strip("_")
     if _OTHERS.search(plain):
         return False
-    return bool(_T1.search(plain)) or any(word in plain.split("_") for word in also)
+    words = {word.rstrip("0123456789") for word in plain.split("_")}
+    return bool(_T1.search(plain)) or not words.isdisjoint(also)
