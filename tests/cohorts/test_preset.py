@@ -167,6 +167,8 @@ def test_what_the_preset_needs_has_to_be_there() -> None:
         divide_index(cohort("ADNI", 5), PAPER, 0)
     with pytest.raises(TableError, match="no column 'nihss', which SOOP needs"):
         divide_index(cohort("SOOP", 5), PAPER, 0)
+    with pytest.raises(TableError, match=r"which SOOP needs; did you mean 'nihs'\? rename it"):
+        divide_index(cohort("SOOP", 5, nihs=3), PAPER, 0)
     with pytest.raises(TableError, match="AIBL has 30 people of class H and 0 of AD"):
         divide_index(aibl(30, 0), PAPER, 0)
 

@@ -118,6 +118,8 @@ def test_an_unknown_side_or_column_is_an_error() -> None:
     frame = index()
     with pytest.raises(TableError, match="no column 'nihss'"):
         assign_splits(frame, SplitConfig(stratify=("nihss",)), 0)
+    with pytest.raises(TableError, match=r"no column 'sites' .*; did you mean 'site'\?"):
+        assign_splits(frame, SplitConfig(stratify=("sites",)), 0)
     frame.loc[0, "split"] = "train"
     with pytest.raises(TableError, match="the column split holds 'train'"):
         assign_splits(frame, FIFTH, 0)

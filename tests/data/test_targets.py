@@ -81,3 +81,11 @@ def test_site_is_the_cohort_and_the_site_in_it_where_known() -> None:
 def test_an_unknown_column_is_refused() -> None:
     with pytest.raises(TableError, match="no column 'agee'"):
         build_target(frame(), "agee", 3)
+
+
+def test_a_misspelt_column_is_refused_with_the_nearest_name() -> None:
+    """Case 76."""
+    with pytest.raises(TableError, match=r"no column 'Age_Yaers'; did you mean 'age_years'\?"):
+        build_target(frame(age_years=range(24)), "Age_Yaers", 3)
+    with pytest.raises(TableError, match="no column 'bmi'; it has: scan_id, cohort, part"):
+        build_target(frame(), "bmi", 3)

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from neurofm.cohorts.text_table import nearest, plain_name
 from neurofm.errors import TableError
 from neurofm.files import atomic_path
 
@@ -91,6 +92,13 @@ def require_no_split(path: Path) -> None:
         raise TableError(
             "is an index that is already split", "choose another output, or delete it", path
         )
+
+
+def column_mend(frame: pd.DataFrame, name: str) -> str:
+    """What to do about a column that an index lacks: take the nearest it has, or one of all."""
+    columns = [str(column) for column in frame.columns]
+    near = nearest(plain_name(name), columns)
+    return f"did you mean '{near}'?" if near else f"it has: {', '.join(columns)}"
 
 
 def participant_keys(frame: pd.DataFrame) -> pd.Series[str]:

@@ -12,6 +12,7 @@ from neurofm.cohorts.index import participant_keys
 from neurofm.cohorts.listing import named
 from neurofm.cohorts.sides import HELD_OUT_TRAIN, PRETRAIN, TEST, TRAIN, UNUSED, VALIDATION
 from neurofm.cohorts.splits import described, drawn, joined_people, three_sides
+from neurofm.cohorts.text_table import nearest
 from neurofm.config.preparation import SplitConfig
 from neurofm.errors import TableError
 
@@ -135,7 +136,12 @@ def _labelled(cohort: _Cohort, labels: Sequence[str]) -> tuple[pd.DataFrame, lis
     """The rows with all labels, and a note on the people who have none and may be dropped."""
     for label in labels:
         if label not in cohort.rows:
-            raise TableError(f"has no column '{label}', which {cohort.name} needs", "", "index")
+            near = nearest(label, list(cohort.rows.columns))
+            raise TableError(
+                f"has no column '{label}', which {cohort.name} needs",
+                f"did you mean '{near}'? rename it" if near else "add it to the cohort's table",
+                "index",
+            )
     has = cohort.rows[list(labels)].notna().all(axis=1)
     known = has.groupby(cohort.people).any()
     bare = cohort.rows[~cohort.people.map(known)]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neurofm.cohorts.index import participant_keys, read_index
+from neurofm.cohorts.index import column_mend, participant_keys, read_index
 from neurofm.cohorts.sides import HELD_OUT, PRETRAIN, TEST, VALIDATION
 from neurofm.config.preparation import SplitConfig
 from neurofm.errors import LeakageError, TableError
@@ -101,7 +101,7 @@ def require_columns(frame: pd.DataFrame, stratify: Sequence[str]) -> None:
     if missing:
         raise TableError(
             f"has no column '{missing[0]}' to stratify by",
-            f"it has: {', '.join(map(str, frame.columns))}", "index",
+            column_mend(frame, missing[0]), "index",
         )  # fmt: skip
 
 

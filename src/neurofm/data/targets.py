@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from neurofm.cohorts.index import participant_keys
+from neurofm.cohorts.index import column_mend, participant_keys
 from neurofm.errors import TableError
 
 Kind = Literal["regression", "binary", "multiclass"]
@@ -74,7 +74,7 @@ def build_target(frame: pd.DataFrame, column: str, folds: int) -> Target:
     elif column in frame:
         labels = frame[column]
     else:
-        raise TableError(f"has no column '{column}'", "see evaluation.targets", "index")
+        raise TableError(f"has no column '{column}'", column_mend(frame, column), "index")
     keys = participant_keys(frame)
     labelled = labels.notna().to_numpy()
     notes = _left_out(keys, labelled, "without a label")
