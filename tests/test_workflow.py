@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neurofm.cohorts.frozen_split import read_frozen
 from neurofm.config.recipe import load_recipe
 from neurofm.files import read_json
 from neurofm.progress import SilentProgress
@@ -32,15 +33,36 @@ def test_a_stage_that_is_repeated_or_interrupted_keeps_one_row(tmp_path: Path) -
     assert all(row["peak_memory_gb"] > 0 for row in rows)
 
 
-def test_unusable_scans_are_told_while_the_index_is_made(tmp_path: Path) -> None:
-    source, told = tmp_path / "scans", list[str]()
-    source.mkdir()
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A sound scan and an empty file."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
     head = np.random.default_rng(0).integers(1, 900, (20, 20, 20)).astype(np.float32)
-    write_volume(source / "good.nii.gz", Volume(head, np.diag([8.0, 8.0, 8.0, 1.0])))
-    (source / "bad.nii.gz").write_bytes(b"")
+    write_volume(folder / "good.nii.gz", Volume(head, np.diag([8.0, 8.0, 8.0, 1.0])))
+    (folder / "bad.nii.gz").write_bytes(b"")
+    return folder
+
+
+def test_unusable_scans_are_told_while_the_index_is_made(tmp_path: Path, source: Path) -> None:
+    told = list[str]()
     recipe = load_recipe("demo", ())
     frame = _index(Course(recipe, [source], tmp_path, 0, SilentProgress(), told.append))
     assert len(frame) == 2
     (line,) = [line for line in told if "bad.nii.gz" in line]
     assert "\n" not in line
     assert (tmp_path / "failures.csv").is_file()
+
+
+def test_the_split_stands_beside_the_index_to_be_handed_on(tmp_path: Path, source: Path) -> None:
+    recipe = load_recipe("demo", ("seed=3",))
+    course = Course(recipe, [source], tmp_path, 0, SilentProgress(), list[str]().append)
+    sides = _index(course).set_index("participant_id")["split"]
+    path = tmp_path / "index.split.json"
+    frozen = read_frozen(path)
+    assert frozen.participants == {f"scans/{who}": sides[who] for who in ("bad", "good")}
+    assert frozen.drawn_by["seed"] == 3
+    written = path.read_bytes()
+    path.unlink()
+    _index(course)
+    assert path.read_bytes() == written

@@ -44,8 +44,8 @@ def run_study_path(
     Args:
         study: the experiment; its common section says how scans are divided and prepared.
         sources: where the scans are; without any, the study's phantom cohorts are made.
-        folder: receives `cohorts/` (phantoms), `index.parquet`, `derivatives/`, `store/`,
-            `pretraining/`, `study/` and `stages.json`.
+        folder: receives `cohorts/` (phantoms), `index.parquet`, `index.split.json`,
+            `derivatives/`, `store/`, `pretraining/`, `study/` and `stages.json`.
         workers: processes that work on scans, then on cells, side by side.
         progress: shown the course of each stage.
         tell: given each line that the user should read.

@@ -94,8 +94,9 @@ def run_recipe(
     Args:
         recipe: the experiment.
         sources: where the scans are; without any, the recipe's phantom cohort is made.
-        folder: receives `index.parquet`, `derivatives/`, `store/`, `run/`, `evaluation/` and
-            `stages.json` (seconds and peak memory of each stage).
+        folder: receives `index.parquet` and its split, `index.split.json`; `derivatives/`,
+            `store/`, `run/`, `evaluation/`; and `stages.json` (seconds and peak memory of each
+            stage).
         workers: processes that work on scans side by side.
         progress: shown the course of each stage.
         tell: given each line that the user should read, as it arises: what is odd about the scans,
@@ -152,16 +153,25 @@ def prepare(course: Course, stages: Stages) -> Prepared:
 
 
 def _index(course: Course) -> pd.DataFrame:
+    from neurofm.cohorts.frozen_split import drawn_by, freeze, frozen_path, write_frozen
+    from neurofm.cohorts.index import read_index
+
+    recipe, path = course.recipe, course.folder / "index.parquet"
+    frame = read_index(path) if path.is_file() else _new_index(course, path)
+    is_divided = bool(frame["split"].notna().all())
+    if is_divided:
+        write_frozen(freeze(frame, drawn_by(recipe.split, recipe.seed)), frozen_path(path))
+    return frame
+
+
+def _new_index(course: Course, path: Path) -> pd.DataFrame:
     from neurofm.cohorts.division import divide_index
     from neurofm.cohorts.failures import write_failures
-    from neurofm.cohorts.index import read_index, write_index
+    from neurofm.cohorts.index import write_index
     from neurofm.cohorts.phantom import write_phantom_cohort
     from neurofm.cohorts.readers import index_sources
 
     recipe, folder, progress = course.recipe, course.folder, course.progress
-    path = folder / "index.parquet"
-    if path.is_file():
-        return read_index(path)
     if not course.sources:
         phantoms = folder / "phantoms"
         write_phantom_cohort(phantoms, recipe.phantom, recipe.seed, progress, course.workers)

@@ -14,6 +14,7 @@ from neurofm.cohorts.listing import named
 from neurofm.cohorts.preset import Divided
 from neurofm.cohorts.sides import UNUSED
 from neurofm.config.knobs import Section
+from neurofm.config.preparation import SplitConfig
 from neurofm.config.recipe import check_section
 from neurofm.errors import TableError
 from neurofm.files import fingerprint_of, read_json, write_json
@@ -52,6 +53,11 @@ def freeze(divided: pd.DataFrame, drawn_by: Mapping[str, Any]) -> FrozenSplit:
         scans=dict(zip(apart["scan_id"], apart["split"], strict=True)),
         drawn_by=drawn_by,
     )
+
+
+def drawn_by(config: SplitConfig, seed: int) -> dict[str, Any]:
+    """The recipe's values that draw a split, as its file keeps them."""
+    return {"seed": seed, **config.model_dump(mode="json")}
 
 
 def frozen_path(index: Path) -> Path:

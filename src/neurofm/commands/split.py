@@ -40,7 +40,7 @@ def split(
     settings, frame = load_recipe(recipe, overrides), read_index(index)
     if frozen is None:
         divided = divide_index(frame, settings.split, settings.seed)
-        drawn_by = {"seed": settings.seed, **settings.split.model_dump(mode="json")}
+        drawn_by = frozen_split.drawn_by(settings.split, settings.seed)
     else:
         before = frozen_split.read_frozen(frozen)
         divided, drawn_by = frozen_split.apply_frozen(frame, before), dict(before.drawn_by)
