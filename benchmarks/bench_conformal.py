@@ -41,8 +41,8 @@ from neurofm.models.conformal import class_sets, conformity_scores, score_limit
 from neurofm.models.embeddings import embed_store
 from neurofm.models.encoder import build_encoder
 from neurofm.models.head import HeadCard, build_head, predictions
-from neurofm.models.population import load_population
-from neurofm.models.weights import load_encoder
+from neurofm.models.population import population_in
+from neurofm.models.weights import encoder_of, load_weights
 from neurofm.preprocess.contract import contract_of, write_contract
 from neurofm.progress import SilentProgress
 from neurofm.store.packing import pack
@@ -191,7 +191,8 @@ def distances(store: Store, run: Path) -> dict[str, float]:
     """Percentiles of unseen people, and of images that are no such brains."""
     recipe = recipe_of("age_years", 0, 0)
     task = build_task(store.index, recipe.objective, recipe.split)  # type: ignore[arg-type]
-    population, encoder = load_population(run), load_encoder(run)
+    weights = load_weights(run)
+    population, encoder = population_in(weights.state), encoder_of(weights)
     assert population is not None
     table = predict_table([store.folder], [run]).table
     unseen = pd.concat([task.test, task.validation])["scan_id"]

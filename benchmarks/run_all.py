@@ -1,6 +1,7 @@
 """Run every benchmark that takes minutes and keep what each printed in benchmarks/results/.
 
-Not run: gpu.py, which needs a GPU, and compare_policies.py, which takes hours.
+A benchmark that fails leaves the result it had. Not run: gpu.py, which needs a GPU, and
+compare_policies.py, which takes hours.
 """
 
 from __future__ import annotations
@@ -19,24 +20,39 @@ _OTHERS = (
 
 
 def main() -> int:
-    """Run all benchmarks; the worst exit status of them."""
-    worst = 0
+    """Run all benchmarks; 1 where one failed."""
     scripts = [_with_json(path) for path in sorted(HERE.glob("bench_*.py"))]
-    for script, *words in [*scripts, *_OTHERS]:
-        command = " ".join([script, *words])
-        print(f"== {command}", flush=True)
-        done = subprocess.run(
-            [sys.executable, str(HERE / script), *words],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        head = f"{date.today()} {platform.system()} {platform.machine()} python {command}\n"
-        name = "-".join([Path(script).stem, *(word[2:] for word in words if word != "--json")])
-        (HERE / "results" / f"{name}.txt").write_text(head + done.stdout)
-        print(done.stdout or done.stderr)
-        worst = max(worst, done.returncode)
-    return worst
+    failed = [
+        " ".join([script, *words])
+        for script, *words in [*scripts, *_OTHERS]
+        if not keep_result(HERE / script, words, HERE / "results")
+    ]
+    for command in failed:
+        print(f"failed: {command}")
+    return 1 if failed else 0
+
+
+def keep_result(script: Path, words: list[str], results: Path) -> bool:
+    """Run one benchmark and write what it printed, unless it fails; whether it did not.
+
+    Args:
+        script: the benchmark.
+        words: that it is given.
+        results: a folder; receives SCRIPT-WORDS.txt, without --json.
+    """
+    command = " ".join([script.name, *words])
+    print(f"== {command}", flush=True)
+    done = subprocess.run(
+        [sys.executable, str(script), *words], capture_output=True, text=True, check=False
+    )
+    print(done.stdout)
+    if done.returncode:
+        print(f"{done.stderr}{command}: status {done.returncode}, its result was not kept")
+        return False
+    head = f"{date.today()} {platform.system()} {platform.machine()} python {command}\n"
+    name = "-".join([script.stem, *(word[2:] for word in words if word != "--json")])
+    (results / f"{name}.txt").write_text(head + done.stdout)
+    return True
 
 
 def _with_json(path: Path) -> tuple[str, ...]:
