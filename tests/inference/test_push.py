@@ -85,7 +85,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_what_is_pushed_is_pulled_byte_for_byte_and_embeds_the_same(
     hub: Any, token: None, bundle: Path
 ) -> None:
-    pushed = push(prepared(bundle), message="The first")
+    pushed = push(prepare_publication(bundle, REFERENCE, "The first"))
     repository = hub.repositories["lab/brain"]
     assert repository.messages == ["The first"]
     assert pushed == parse_hub_reference(f"hf://lab/brain@{repository.refs['main']}")
@@ -186,6 +186,27 @@ def test_words_that_tell_of_people_or_paths_stop_it_before_the_hub_is_asked(  # 
     assert hub.requests == []
 
 
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("Without K77-12", "a participant's id"),
+        ("sub-07 left out", "a participant's id"),
+        ("from /data/ward/run", "a path"),
+        ("again for scan7.nii.gz", "the name of a scan"),
+        ("DOE^JANE", "a person's name as headers hold it"),
+    ],
+)
+def test_a_message_that_tells_of_people_or_paths_stops_it_before_the_hub_is_asked(  # noqa: PLR0917
+    hub: Any, token: None, bundle: Path, message: str, kind: str, monkeypatch: Any, capsys: Any
+) -> None:
+    given = (str(bundle), "hf://lab/brain", "--yes", "--message", message)
+    assert command(monkeypatch, *given) == 2
+    printed = capsys.readouterr()
+    assert f"--message: holds {kind}, which must not be published" in printed.err
+    assert message not in printed.err + printed.out
+    assert hub.requests == []
+
+
 def test_what_is_no_whole_bundle_is_refused(hub: Any, bundle: Path) -> None:
     with pytest.raises(WeightsError, match="the main branch; leave out @v1"):
         prepare_publication(bundle, parse_hub_reference("hf://lab/brain@v1"))
@@ -256,7 +277,7 @@ def test_the_command_shows_what_it_publishes_and_where(
     for told in (
         "weights.safetensors", "README.md", f"SHA-256 over all parts: {digest}", "A tiny encoder.",
         "Licence: CC-BY 4.0", "Limits: not said", "Trained on: ward, 2 participants, 3 scans",
-        "2 of participants", "Stays here: notes.txt", f"hf://lab/brain@{commit}",
+        f"Message: Bundle {digest}", "2 of participants", "Stays here: notes.txt", f"hf://lab/brain@{commit}",
         f"{hub.address}/lab/brain",
     ):  # fmt: skip
         assert told in printed

@@ -23,6 +23,7 @@ def _lines(publication: Publication) -> Iterator[str]:
     for name, size in publication.sizes.items():
         yield f"  {name:<22}{size / 1e6:>10.3f} MB"
     yield f"SHA-256 over all parts: {publication.digest}"
+    yield f"Message: {publication.message}"
     yield from _told(publication.card)
     if publication.left_out:
         yield f"Stays here: {', '.join(publication.left_out)}"

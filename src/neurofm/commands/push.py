@@ -22,8 +22,8 @@ def push(
 ) -> int:
     """Publish a bundle on the Hugging Face Hub, in one commit; shows first what it tells.
 
-    A bundle whose texts hold a path, the name of a scan or a participant is refused, and nothing
-    but its parts and a page made of its model card is sent.
+    A bundle or a message that holds a path, the name of a scan or a participant is refused, and
+    nothing but the bundle's parts and a page made of its model card is sent.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def push(
     yes
         Do not ask.
     message
-        Of the commit.
+        Of the commit; it is as public as the bundle.
     """
     from neurofm.commands.publication_text import print_publication
     from neurofm.inference.publication import prepare_publication
@@ -44,14 +44,14 @@ def push(
     from neurofm.models.hub import hub_address, parse_hub_reference, require_hub
 
     require_hub()
-    prepared = prepare_publication(bundle, parse_hub_reference(repository))
+    prepared = prepare_publication(bundle, parse_hub_reference(repository), message)
     print_publication(prepared)
     if not yes and not sys.stdin.isatty():
         raise ConfigError("nobody is there to agree", "add --yes", "push")
     if not yes and out.input("Publish this? [y/N] ").strip().lower() not in ("y", "yes"):
         out.print("Nothing was sent.")
         return 1
-    pushed = send(prepared, private, message)
+    pushed = send(prepared, private)
     page = f"{hub_address()}/{pushed.repository}"
     out.print(f"{pushed}\n{page}", markup=False, soft_wrap=True)
     return 0

@@ -36,6 +36,7 @@ class Publication:
         card: of its weights.
         digest: names every byte of the bundle.
         page: text of the repository's page.
+        message: of the commit.
         left_out: what else is in the folder, and stays there.
     """
 
@@ -44,6 +45,7 @@ class Publication:
     card: Card
     digest: str
     page: str
+    message: str
     left_out: tuple[str, ...]
 
     @property
@@ -54,16 +56,17 @@ class Publication:
         return parts | {PAGE_FILE: len(self.page.encode())}
 
 
-def prepare_publication(folder: Path, reference: HubReference) -> Publication:
+def prepare_publication(folder: Path, reference: HubReference, message: str = "") -> Publication:
     """Check a bundle before anything of it leaves this machine; the hub is not asked.
 
     Args:
         folder: the bundle.
         reference: the repository that is to hold it.
+        message: of the commit, which is as public; by default it names the digest.
 
     Raises:
-        WeightsError: it is no bundle, or damaged; a text in it tells a path, the name of a scan or
-            a participant; or the reference names a revision.
+        WeightsError: it is no bundle, or damaged; a text in it, or the message, tells a path, the
+            name of a scan or a participant; or the reference names a revision.
     """
     if reference.revision is not None:
         raise WeightsError(
@@ -71,6 +74,7 @@ def prepare_publication(folder: Path, reference: HubReference) -> Publication:
         )
     digest, card = bundle_digest(folder), load_weights(folder).card
     refuse_private_text(card)
+    refuse_private_words(message, card, "--message")
     read_golden(folder)
     for name in (CARD_FILE, GOLDEN_FILE):
         value = _unambiguous_json(folder / name)
@@ -89,6 +93,7 @@ def prepare_publication(folder: Path, reference: HubReference) -> Publication:
         card=card,
         digest=digest,
         page=hub_page(card, model_card, str(reference)),
+        message=message or f"Bundle {digest}",
         left_out=tuple(sorted(p.name for p in folder.iterdir() if p.name not in published)),
     )
 

@@ -13,13 +13,12 @@ from neurofm.models.hub_page import PAGE_FILE
 _ANSWER_SECONDS = 30.0
 
 
-def push(publication: Publication, private: bool = False, message: str = "") -> HubReference:
+def push(publication: Publication, private: bool = False) -> HubReference:
     """Send what was prepared: the parts and the page, nothing else; make the repository first.
 
     Args:
         publication: what goes where.
         private: a new repository is for its owner only; one that is there must be private.
-        message: of the commit; by default it names the digest.
 
     Returns:
         the repository as it is with this commit.
@@ -46,7 +45,7 @@ def push(publication: Publication, private: bool = False, message: str = "") -> 
                 "is public on the hub already",
                 "make it private on its page, or leave out --private", str(reference),
             )  # fmt: skip
-        commit = _committed(api, publication, message or f"Bundle {publication.digest}")
+        commit = _committed(api, publication)
     return HubReference(reference.repository, commit)
 
 
@@ -62,7 +61,7 @@ def _existing(api: Any, reference: HubReference) -> Any:
         return None
 
 
-def _committed(api: Any, publication: Publication, message: str) -> str:
+def _committed(api: Any, publication: Publication) -> str:
     """Name of the commit that holds the files."""
     from huggingface_hub import CommitOperationAdd
 
@@ -73,7 +72,7 @@ def _committed(api: Any, publication: Publication, message: str) -> str:
     page = CommitOperationAdd(path_in_repo=PAGE_FILE, path_or_fileobj=publication.page.encode())
     try:
         done = api.create_commit(
-            publication.reference.repository, [*files, page], commit_message=message
+            publication.reference.repository, [*files, page], commit_message=publication.message
         )
     except ValueError as error:
         if isinstance(error, OSError):
