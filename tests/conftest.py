@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
@@ -34,6 +35,49 @@ _HOOK = jaxtyping.install_import_hook(
 )
 
 _SHARED = Path(__file__).parents[2] / "shared"
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_other_machine() -> Iterator[None]:
+    """Connections end on this machine; one to another is a RuntimeError.
+
+    Of this process only: what a test starts is not watched.
+    """
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def near(opened: socket.socket, address: Any) -> None:
+        _refuse_other_machine(opened, address)
+        connect(opened, address)
+
+    def near_ex(opened: socket.socket, address: Any) -> int:
+        _refuse_other_machine(opened, address)
+        return connect_ex(opened, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", near)
+        patch.setattr(socket.socket, "connect_ex", near_ex)
+        yield
+
+
+def _refuse_other_machine(opened: socket.socket, address: Any) -> None:
+    """A place is on this machine where a socket can be bound to it.
+
+    Datagram sockets send nothing when they connect: dask asks them for this machine's address.
+    """
+    if opened.family not in (socket.AF_INET, socket.AF_INET6) or opened.type == socket.SOCK_DGRAM:
+        return
+    host, _, *more = address
+    if host in _LOOPBACK:
+        return
+    try:
+        with socket.socket(opened.family) as probe:
+            probe.bind((host, 0, *more))
+    except OSError:
+        opened.close()  # libraries that open one close it after an OSError only
+        raise RuntimeError(
+            f"a test reached for {host}, which is another machine; use a stand-in on 127.0.0.1"
+        ) from None
 
 
 @pytest.fixture(scope="session")
