@@ -16,8 +16,9 @@ from neurofm.commands.explain import explain
 from neurofm.commands.map_options import MapOptions
 from neurofm.config import PhantomConfig
 from neurofm.config.encoders import EncoderConfig, ViTConfig
+from neurofm.config.preparation import StoreConfig
 from neurofm.config.recipe import Recipe, check_recipe
-from neurofm.errors import ConfigError, RunError, WeightsError
+from neurofm.errors import ConfigError, RunError, TableError, WeightsError
 from neurofm.inference.explain import ExplainedScan, explain_sources
 from neurofm.inference.explanation import Asked
 from neurofm.inference.predict import predict_sources
@@ -26,6 +27,7 @@ from neurofm.models.encoder import build_encoder
 from neurofm.models.head import HeadCard, build_head
 from neurofm.models.weights import save_weights
 from neurofm.preprocess.contract import contract_of
+from neurofm.store.packing import pack
 from neurofm.volumes.nifti import write_volume
 from neurofm.volumes.volume import Volume
 
@@ -99,21 +101,23 @@ def test_one_command_writes_maps_in_both_spaces_a_picture_and_a_record(
     assert "1 scans explained" in capsys.readouterr().out
     stem = next(output.glob("*.json")).name.removesuffix(".json")
     assert {path.name.removeprefix(stem) for path in output.iterdir()} == {
-        "_template_map.nii.gz", "_template_random_map.nii.gz", "_native_map.nii.gz", ".png", ".json"
+        "_template_map.nii.gz", "_template_random_map.nii.gz", "_native_map.nii.gz",
+        "_native_random_map.nii.gz", ".png", ".json",
     }  # fmt: skip
-    template, native, stored = (
-        nib.load(path)
-        for path in (
-            output / f"{stem}_template_map.nii.gz", output / f"{stem}_native_map.nii.gz", raw
-        )
-    )  # fmt: skip
+    template, native, random = (
+        nib.load(output / f"{stem}_{name}.nii.gz")
+        for name in ("template_map", "native_map", "native_random_map")
+    )
+    stored = nib.load(raw)
     assert template.shape == (193, 229, 193)
     np.testing.assert_allclose(template.affine[:3, 3], (-96, -132, -78))
-    assert native.shape == stored.shape
-    np.testing.assert_allclose(native.affine, stored.affine, atol=1e-5)
-    assert np.abs(native.get_fdata()).max() > 0
-    # the map ends where the brain does
-    assert not native.get_fdata()[_far_from(stored.get_fdata() > 0)].any()
+    outside = _far_from(stored.get_fdata() > 0)
+    for found in (native, random):
+        assert found.shape == stored.shape
+        np.testing.assert_allclose(found.affine, stored.affine, atol=1e-5)
+        assert np.abs(found.get_fdata()).max() > 0
+        assert not found.get_fdata()[outside].any()  # the map ends where the brain does
+    assert not np.allclose(native.get_fdata(), random.get_fdata())
     record = json.loads((output / f"{stem}.json").read_text())
     table = tmp_path / "p.csv"
     predict_sources([raw], [weights], table, work=place / "work")
@@ -181,6 +185,23 @@ def test_mistakes_are_told_before_any_work(place: Path, tmp_path: Path) -> None:
         with pytest.raises(error, match=message):
             explain_sources(source, weights, asked, lambda _: None, work=tmp_path / "work")
     assert not (tmp_path / "work").exists()
+
+
+def test_packed_or_preprocessed_scans_have_no_raw_one_to_lay_a_map_over(
+    derivatives: Path, place: Path, tmp_path: Path
+) -> None:
+    weights = write_weights(tmp_path / "w", AGE)
+    pack(derivatives, tmp_path / "store", StoreConfig(spacing_mm=6.0))
+    for folder in (derivatives, tmp_path / "store"):
+        for source in (folder, folder / "index.parquet"):
+            with pytest.raises(ConfigError, match="packed|preprocessed.*give the raw scan"):
+                explain_sources([source], weights, Asked(), lambda _: None)
+    scan = place / "raw" / f"{WHO}.nii.gz"
+    explained(place, weights, Asked(window_mm=48.0, stride_mm=48.0))
+    (image,) = (place / "work").rglob("*_desc-preproc_T1w.nii.gz")
+    for sources in ([image], [scan, place / "work"]):
+        with pytest.raises(TableError, match=r"preprocessed.*give raw scans"):
+            explain_sources(sources, weights, Asked(), lambda _: None)
 
 
 def test_an_unusable_scan_is_told_with_its_reason(

@@ -6,6 +6,7 @@ import io
 import json
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
@@ -40,7 +41,8 @@ def scan_of(record: Explanation, name: str = "cohort/sub-secret") -> ExplainedSc
     nothing = np.zeros(SHAPE, dtype=np.float32)
     return ExplainedScan(
         name=name, volume=volume, brain=brain, trained=trained, randomised=nothing,
-        on_template=placed, randomised_on_template=placed, on_scan=placed, spacing_mm=6.0,
+        on_template=placed, randomised_on_template=placed, on_scan=placed,
+        randomised_on_scan=Volume(nothing.transpose(2, 1, 0), np.eye(4)), spacing_mm=6.0,
         record=record,
     )  # fmt: skip
 
@@ -66,11 +68,18 @@ def test_the_files_of_a_scan_are_named_by_it_and_their_contents_are_not(tmp_path
     write_explanation(tmp_path, scan_of(record_of()))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "cohort_sub-secret.json", "cohort_sub-secret.png", "cohort_sub-secret_native_map.nii.gz",
-        "cohort_sub-secret_template_map.nii.gz", "cohort_sub-secret_template_random_map.nii.gz",
+        "cohort_sub-secret_native_random_map.nii.gz", "cohort_sub-secret_template_map.nii.gz",
+        "cohort_sub-secret_template_random_map.nii.gz",
     ]  # fmt: skip
     assert json.loads((tmp_path / "cohort_sub-secret.json").read_text())["spearman"] == -0.25
     for path in tmp_path.iterdir():
         assert b"secret" not in path.read_bytes()
+    native, random = (
+        nib.load(tmp_path / f"cohort_sub-secret_native_{name}.nii.gz").get_fdata()
+        for name in ("map", "random_map")
+    )
+    assert native.max() == 2
+    assert not random.any()
 
 
 def test_rank_correlation_looks_at_the_brain_only_and_at_no_constant() -> None:

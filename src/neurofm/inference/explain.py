@@ -53,6 +53,7 @@ class ExplainedScan:
         on_template: the network's map on the template's 1 mm grid.
         randomised_on_template: the same of random weights.
         on_scan: the network's map at the voxels of the raw file.
+        randomised_on_scan: the same of random weights.
         spacing_mm: of the four (z, y, x) arrays.
         record: method, numbers and fingerprints.
     """
@@ -65,6 +66,7 @@ class ExplainedScan:
     on_template: Volume
     randomised_on_template: Volume
     on_scan: Volume
+    randomised_on_scan: Volume
     spacing_mm: float
     record: Explanation
 
@@ -147,7 +149,7 @@ class _Explainer:
         placed, random_placed = (
             on_template(found.image, self.card.spacing_mm, mask) for found in (trained, randomised)
         )
-        grid = raw_grid(raw, self.config.assume_orientation)
+        grid, transform = raw_grid(raw, self.config.assume_orientation), transform_of(image_path)
         return ExplainedScan(
             name=name,
             volume=volume[0, 0].cpu().numpy(),
@@ -156,7 +158,8 @@ class _Explainer:
             randomised=randomised.image,
             on_template=placed,
             randomised_on_template=random_placed,
-            on_scan=on_scan(placed, transform_of(image_path), grid),
+            on_scan=on_scan(placed, transform, grid),
+            randomised_on_scan=on_scan(random_placed, transform, grid),
             spacing_mm=self.card.spacing_mm,
             record=self._record(trained, randomised, brain),
         )

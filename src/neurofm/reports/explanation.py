@@ -1,4 +1,4 @@
-"""The files of one explained scan: three maps, a picture and a record."""
+"""The files of one explained scan: four maps, a picture and a record."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def write_explanation(folder: Path, scan: ExplainedScan) -> None:
     """Write the files of a scan, the record last.
 
     `SCAN_template_map.nii.gz` and `SCAN_template_random_map.nii.gz` lie on the template's 1 mm
-    grid, `SCAN_native_map.nii.gz` on the voxels of the raw file. `SCAN.png` and
-    `SCAN.json` name nobody.
+    grid, `SCAN_native_map.nii.gz` and `SCAN_native_random_map.nii.gz` on the voxels of the raw
+    file. `SCAN.png` and `SCAN.json` name nobody.
 
     Args:
         folder: receives them.
@@ -29,6 +29,10 @@ def write_explanation(folder: Path, scan: ExplainedScan) -> None:
         ("template_random_map", scan.randomised_on_template),
     ):
         write_volume(folder / f"{name}_{what}.nii.gz", volume, np.float32, space="mni152")
-    write_volume(folder / f"{name}_native_map.nii.gz", scan.on_scan, np.float32)
+    for what, volume in (
+        ("native_map", scan.on_scan),
+        ("native_random_map", scan.randomised_on_scan),
+    ):
+        write_volume(folder / f"{name}_{what}.nii.gz", volume, np.float32)
     write_bytes(folder / f"{name}.png", draw_explanation(scan))
     write_json(folder / f"{name}.json", scan.record.model_dump(mode="json"))
