@@ -41,7 +41,7 @@ def embed(
     workers
         Processes that preprocess scans side by side.
     allow_other_preprocessing
-        Go on where neurofm's steps are not the weights' own, as with imported weights.
+        Go on where neurofm's steps are not the weights' own, with a note.
     """
     with prepared_beside(source, workers):
         from neurofm.inference.embed import embed_sources

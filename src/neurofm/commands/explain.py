@@ -36,7 +36,7 @@ def explain(
     work
         Keep the preprocessed scans here; the next command then finds them.
     allow_other_preprocessing
-        Go on where neurofm's steps are not the weights' own, as with imported weights.
+        Go on where neurofm's steps are not the weights' own, with a note.
     """
     from neurofm.inference.explain import explain_sources, require_empty
     from neurofm.reports.explanation import write_explanation

@@ -43,7 +43,7 @@ def predict(
     workers
         Processes that preprocess scans side by side.
     allow_other_preprocessing
-        Go on where neurofm's steps are not the weights' own, as with imported weights.
+        Go on where neurofm's steps are not the weights' own, with a note.
     """
     with prepared_beside(source, workers):
         from neurofm.inference.predict import predict_sources
