@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import html
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from neurofm.cohorts.task_roles import TEST, TRAIN, VALIDATION
 from neurofm.evaluation.linear import Sample, fit_scaling, ridge_path
 from neurofm.evaluation.parts import PartedTask, divide
 from neurofm.evaluation.probe import PENALTIES, predict_test_part
+from neurofm.evaluation.protocol import evaluate
+from neurofm.reports.page import write_report
 from neurofm.training.task import build_task
 
 
@@ -51,6 +56,28 @@ def test_a_task_that_cannot_be_divided_says_why(kit: Any) -> None:
     assert not len(task.target.rows)
     untested = kit.recipe(split={"task_test_fraction": 0.0}).split
     assert "in the test part" in divide(kit.store.index, "sex", untested).why_not
+
+
+def test_a_test_part_of_one_class_is_not_evaluated_and_the_page_says_why(
+    kit: Any, tmp_path: Path
+) -> None:
+    """Case 83."""
+    index = kit.store.index
+    number = index["participant_id"].str[1:].astype(int)
+    sides = ("train", "validation", "test", "pretrain")
+    index["split"] = [sides[each // 2 % 4] for each in number]  # women and men in each
+    index.loc[index["split"] == "test", "sex"] = "F"
+    recipe = kit.recipe(evaluation={"parts": "task", "targets": ["sex", "age_years"]})
+    why = "not evaluated: the test part has only 'F'"
+    assert divide(index, "sex", recipe.split).why_not == why
+    record = evaluate(recipe, kit.store, kit.simclr("pre"), tmp_path / "e")
+    (sex,) = [task for task in record.tasks if task.task == "sex"]
+    assert (sex.notes[-1], sex.positives) == (why, 0)
+    assert "sex" not in set(pd.read_parquet(tmp_path / "e" / "results.parquet")["task"])
+    page = write_report(tmp_path / "e", None, tmp_path / "page.html").read_text()
+    (line,) = [line for line in page.splitlines() if line.startswith("<li>sex: ")]
+    assert html.unescape(line).endswith(f"{why}</li>")
+    assert "<h2>Sex" not in page
 
 
 def test_the_penalty_is_the_one_that_suits_validation_and_the_fit_is_of_training_alone(
