@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from neurofm.cohorts.sides import KEPT_FROM_PRETRAINING
 from neurofm.config.preparation import PreprocessConfig
 from neurofm.config.recipe import check_section
 from neurofm.errors import ContractError, LeakageError
@@ -85,3 +86,31 @@ def check_overlap(
     total = len(frame.drop_duplicates(["cohort", "participant_id"]))
     text = f"{seen} of {total} evaluated participants were seen in pre-training, as was allowed"
     return seen, (f"{text}: these results are no test on unseen people.",)
+
+
+def check_unseen(card: Card, frame: pd.DataFrame, whose: str, allowed: bool) -> tuple[str, ...]:
+    """See that weights have not seen people who are not tested themselves; notes where they have.
+
+    Args:
+        card: of the weights.
+        frame: rows of an index.
+        whose: the people, as in "participants of the validation part".
+        allowed: go on where some were seen.
+
+    Raises:
+        LeakageError: some were seen, and that is not allowed.
+    """
+    seen = len(overlap(card, frame))
+    if not seen:
+        return ()
+    if not allowed:
+        raise LeakageError(
+            f"{seen} participants {whose} were seen in pre-training",
+            "pre-train without them, or say --allow-pretrain-overlap",
+        )
+    return (f"{seen} participants {whose} were seen in pre-training, as was allowed.",)
+
+
+def kept_apart(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of an index that it keeps from pre-training, such as "held-out-train"."""
+    return frame[frame["split"].isin(KEPT_FROM_PRETRAINING)]

@@ -133,7 +133,7 @@ def train(
     if recipe.tuning.trained == "lora":
         require_peft()
     task = build_task(store.index, recipe.objective, recipe.split)
-    begun = open_start(start, store, pd.concat([task.validation, task.test]))
+    begun = open_start(start, store, pd.concat([task.validation, task.test]), task.train)
     for note in (*task.notes, *(begun.notes if begun else ())):
         how.tell(f"Note: {note}")
     effective = with_its_encoder(recipe, begun)

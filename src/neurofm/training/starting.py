@@ -13,7 +13,7 @@ from neurofm.config.encoders import MonaiResNetConfig
 from neurofm.config.recipe import Recipe
 from neurofm.errors import WeightsError
 from neurofm.models.card import Card
-from neurofm.models.suitability import check_contract, check_overlap
+from neurofm.models.suitability import check_contract, check_overlap, check_unseen, kept_apart
 from neurofm.models.weights import encoder_tensors, load_weights
 from neurofm.store.reader import Store
 
@@ -51,18 +51,23 @@ class StartingPoint:
 FROM_SCRATCH = StartingPoint()
 
 
-def open_start(point: StartingPoint, store: Store, judged: pd.DataFrame) -> Start | None:
+def open_start(
+    point: StartingPoint, store: Store, judged: pd.DataFrame, train: pd.DataFrame
+) -> Start | None:
     """Read and check the weights to start from; None from scratch.
 
     Args:
         point: which, and what is allowed.
         store: of the scans to be learnt from.
         judged: rows of the validation and test parts, which nothing may have learnt from.
+        train: rows of the training part; whom the index keeps from pre-training, the weights may
+            not have seen either.
 
     Raises:
         WeightsError: the weights cannot be read.
         ContractError: they are for scans preprocessed otherwise.
-        LeakageError: they have seen participants of the validation or test part.
+        LeakageError: they have seen participants of the validation or test part, or of the
+            training part although they were held out.
     """
     if point.folder is None:
         return None
@@ -75,6 +80,8 @@ def open_start(point: StartingPoint, store: Store, judged: pd.DataFrame) -> Star
         )
     notes = check_contract(store, loaded.card, point.allow_other_contract)
     notes += check_overlap(loaded.card, judged, point.allow_overlap)[1]
+    whose, held_out = "held out, of the training part,", kept_apart(train)
+    notes += check_unseen(loaded.card, held_out, whose, point.allow_overlap)
     state = encoder_tensors(loaded.state)
     return Start(state, loaded.card, notes)
 
