@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -13,7 +14,7 @@ import yaml
 from neurofm import study_workflow
 from neurofm.config.preparation import StoreConfig
 from neurofm.config.study import StudyConfig, load_study
-from neurofm.errors import ConfigError, RunError
+from neurofm.errors import ConfigError, RunError, TableError
 from neurofm.files import read_json
 from neurofm.models.weights import load_weights
 from neurofm.progress import SilentProgress
@@ -21,6 +22,8 @@ from neurofm.store.packing import pack
 from neurofm.store.reader import open_store
 from neurofm.study.record import read_study
 from neurofm.study_workflow import run_study_path
+from neurofm.volumes.nifti import write_volume
+from neurofm.volumes.volume import Volume
 from neurofm.workflow import Prepared
 
 _VALUES: dict[str, Any] = {
@@ -117,3 +120,13 @@ def test_what_cannot_be_run_is_refused(prepared: dict[str, Any], tmp_path: Path)
     with pytest.raises(RunError, match="another recipe or of other sources"):
         _run(_study(tmp_path, seed=1), tmp_path / "out", [tmp_path])
     assert prepared
+
+
+def test_missing_labels_of_a_task_stop_a_study_before_anything_is_prepared(tmp_path: Path) -> None:
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    scans.mkdir()
+    head = np.random.default_rng(0).integers(1, 900, (20, 20, 20)).astype(np.float32)
+    write_volume(scans / "one.nii.gz", Volume(head, np.diag([8.0, 8.0, 8.0, 1.0])))
+    with pytest.raises(TableError, match="1 participants without 'age_years': scans/one; label"):
+        _run(_study(tmp_path), out, [scans])
+    assert not (out / "derivatives").exists()

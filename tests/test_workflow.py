@@ -9,11 +9,12 @@ import pytest
 
 from neurofm.cohorts.frozen_split import read_frozen
 from neurofm.config.recipe import load_recipe
+from neurofm.errors import TableError
 from neurofm.files import read_json
 from neurofm.progress import SilentProgress
 from neurofm.volumes.nifti import write_volume
 from neurofm.volumes.volume import Volume
-from neurofm.workflow import Course, Stages, _index
+from neurofm.workflow import Course, Stages, _index, run_recipe
 
 
 class Crash(Exception):
@@ -66,3 +67,13 @@ def test_the_split_stands_beside_the_index_to_be_handed_on(tmp_path: Path, sourc
     path.unlink()
     _index(course)
     assert path.read_bytes() == written
+
+
+def test_missing_labels_stop_the_whole_path_before_anything_is_prepared(
+    tmp_path: Path, source: Path
+) -> None:
+    """Who cannot be used anyway needs none."""
+    out = tmp_path / "out"
+    with pytest.raises(TableError, match="1 participants without 'age_years': scans/good; label"):
+        run_recipe(load_recipe("demo"), [source], out, 0, SilentProgress())
+    assert {path.name for path in out.iterdir()} <= {".lock", "workflow.json", "stages.json"}

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import pandas as pd
+
 from neurofm.cohorts.failures import Failure
+from neurofm.config.objectives import SupervisedConfig
 from neurofm.config.recipe import Recipe
-from neurofm.config.study import StudyConfig, effective_recipe
+from neurofm.config.study import StudyConfig, effective_recipe, study_split
 from neurofm.errors import ConfigError
 from neurofm.files import only_writer
 from neurofm.progress import Progress
@@ -53,6 +57,7 @@ def run_study_path(
     Raises:
         ConfigError: there are neither sources nor phantom cohorts.
         RunError: the folder holds another run, or no scan could be used.
+        TableError: the index lacks labels of a task; see `require_told`.
     """
     if not sources and not study.cohorts:
         raise ConfigError(
@@ -64,7 +69,8 @@ def run_study_path(
         stages = Stages(folder / "stages.json")
         with stages.timed("phantoms"):
             places = list(sources) or _phantoms(study, folder / "cohorts", workers, progress)
-        course = Course(_preparation(study), places, folder, workers, progress, tell)
+        require = partial(_require_labels, study)
+        course = Course(_preparation(study), places, folder, workers, progress, tell, require)
         prepared = prepare(course, stages)
         weights = {
             name: _pretrained(study, name, prepared.store, course, stages)
@@ -80,6 +86,16 @@ def _preparation(study: StudyConfig) -> Recipe:
     references = [each.recipe for each in study.pretraining.values()]
     references += [model.recipe for model in study.models if model.recipe is not None]
     return effective_recipe(study, references[0], {"seed": study.seed})
+
+
+def _require_labels(study: StudyConfig, index: pd.DataFrame) -> None:
+    from neurofm.study.cells import task_split
+    from neurofm.training.task import require_told
+
+    split = study_split(study)
+    for task in study.tasks:
+        config = SupervisedConfig(target=task.target, classes=task.classes)
+        require_told(index, config, task_split(split, task, 1.0))
 
 
 def _phantoms(study: StudyConfig, folder: Path, workers: int, progress: Progress) -> list[Path]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,8 @@ class Course:
         workers: processes that work on scans side by side.
         progress: shown the course of each stage.
         tell: given each line that the user should read.
+        require: given the divided index, of readable scans; raises where it does not say what the
+            stages will ask of it.
     """
 
     recipe: Recipe
@@ -76,6 +79,7 @@ class Course:
     workers: int
     progress: Progress
     tell: Callable[[str], None]
+    require: Callable[[pd.DataFrame], None] = lambda _: None
 
 
 def run_recipe(
@@ -104,10 +108,14 @@ def run_recipe(
 
     Raises:
         RunError: the folder holds another recipe's run, or no scan could be used.
+        TableError: the index lacks labels; see `require_labels_of`.
     """
+    from neurofm.evaluation.label_door import require_labels_of
+
     with only_writer(folder):
         claim(folder, recipe, sources)
-        return _run_stages(Course(recipe, sources, folder, workers, progress, tell))
+        require = partial(require_labels_of, recipe)
+        return _run_stages(Course(recipe, sources, folder, workers, progress, tell, require))
 
 
 def _run_stages(course: Course) -> Finished:
@@ -177,6 +185,7 @@ def _new_index(course: Course, path: Path) -> pd.DataFrame:
         write_phantom_cohort(phantoms, recipe.phantom, recipe.seed, progress, course.workers)
     indexed = index_sources(list(course.sources) or [folder / "phantoms"], progress=progress)
     divided = divide_index(indexed.frame, recipe.split, recipe.seed)
+    course.require(divided.frame[divided.frame["problem"].isna()])
     for note in (*indexed.notes, *divided.notes):
         course.tell(f"Note: {note}")
     for failure in indexed.failures:

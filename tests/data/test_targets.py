@@ -44,15 +44,22 @@ def test_two_different_numbers_are_classes_and_numbers_kept_as_text_are_numbers(
     assert scale.kind == "regression"
 
 
-def test_two_codes_are_classes_whatever_they_are_and_few_codes_as_a_number_are_told() -> None:
+def test_numbers_that_are_named_as_classes_are_classes() -> None:
     """Case 82."""
-    two = build_target(frame(stroke=[1, 1, 2, 2] * 6), "stroke", 3)
+    two = build_target(frame(stroke=[1.0, 1.0, 2.0, 2.0] * 6), "stroke", 3, ("1", "2"))
     assert (two.kind, two.classes, set(two.values)) == ("binary", ("1", "2"), {0.0, 1.0})
-    three = build_target(frame(cdr=[0, 0, 1, 1, 2, 2] * 4), "cdr", 3)
-    assert three.kind == "regression"
-    assert three.notes == (
-        "'cdr' has only 0, 1, 2 and is taken for a number; write words for classes",
+    three = build_target(frame(cdr=[0, 0, 1, 1, 2, 2] * 4), "cdr", 3, ("0", "1", "2"))
+    assert (three.kind, three.classes, three.notes) == ("multiclass", ("0", "1", "2"), ())
+
+
+def test_few_whole_numbers_taken_for_a_number_are_told_and_a_blank_is_no_label() -> None:
+    four = build_target(frame(cdr=[0, 1, 2, 3] * 6), "cdr", 3)
+    assert four.kind == "regression"
+    assert four.notes == (
+        "'cdr' has only 0, 1, 2, 3 and is taken for a number; write words for classes",
     )
+    blank = build_target(frame(sex=["F", "F", "M", "M", " ", ""] * 4), "sex", 3)
+    assert (blank.classes, blank.num_participants) == (("F", "M"), 8)
     halves = build_target(frame(cdr=[0, 0, 0.5, 0.5, 1, 1] * 4), "cdr", 3)
     assert halves.notes == ()
 

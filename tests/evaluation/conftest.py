@@ -32,7 +32,11 @@ class Kit:
             "store": {"spacing_mm": 6},
             "encoder": _RESNET,
             "training": {"epochs": 1, "batch_size": 3, "learning_rate": 1e-3},
-            "split": {"task_test_fraction": 0.3, "task_validation_fraction": 0.25},
+            "split": {
+                "task_test_fraction": 0.3,
+                "task_validation_fraction": 0.25,
+                "drop_unlabelled": True,
+            },
             "evaluation": {"folds": 2, "seeds": 2, "bootstrap_samples": 100},
         }
         for name, section in sections.items():

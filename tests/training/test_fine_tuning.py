@@ -40,7 +40,11 @@ def _recipe(kind: str, **sections: Any) -> Recipe:
         "encoder": _BEFORE[kind][0],
         "objective": {"kind": "supervised", "target": "age_years"},
         "training": {"epochs": 2, "batch_size": 3, "learning_rate": 1e-2, "checkpoint_steps": 1},
-        "split": {"task_test_fraction": 0.25, "task_validation_fraction": 0.25},
+        "split": {
+            "task_test_fraction": 0.25,
+            "task_validation_fraction": 0.25,
+            "drop_unlabelled": True,
+        },
     }
     return check_recipe(values | sections, "a test")
 

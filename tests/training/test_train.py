@@ -37,7 +37,11 @@ def _recipe(**sections: Any) -> Recipe:
         "encoder": {"widths": [4, 8, 8, 16], "stem_stride": 2},
         "objective": {"kind": "supervised", "target": "age_years"},
         "training": {"epochs": 3, "batch_size": 3, "learning_rate": 1e-3},
-        "split": {"task_test_fraction": 0.25, "task_validation_fraction": 0.25},
+        "split": {
+            "task_test_fraction": 0.25,
+            "task_validation_fraction": 0.25,
+            "drop_unlabelled": True,
+        },
     }
     for name, section in sections.items():
         values[name] = values.get(name, {}) | section

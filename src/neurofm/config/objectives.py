@@ -47,7 +47,7 @@ class SupervisedConfig(Section):
     kind: Literal["supervised"] = knob("supervised", "-", "The objective.")
     target: str = knob("age_years", "-", "The index column to predict; numbers by regression.")
     classes: tuple[str, ...] = knob(
-        (), "-", "Only people of these classes, such as [H, AD]; empty: of all classes."
+        (), "-", 'Only people of these classes, such as [H, AD] or ["1", "2"]; empty: of all.'
     )
     class_weights: Literal["balanced", "none"] = knob(
         "balanced", "-", "Balanced: every class weighs the same in training; the paper: none."

@@ -116,7 +116,7 @@ class SplitConfig(Section):
         "divides everybody by the task fractions; the training part pre-trains too.",
     )
     drop_unlabelled: bool = knob(
-        False, "-", "Let a preset leave out people without its label, instead of stopping."
+        False, "-", "Leave out people without a task's or a preset's label, instead of stopping."
     )
     held_out_fraction: float = knob(
         0.0, "-", "Share of participants kept from pre-training, for evaluation.", ge=0, lt=1

@@ -59,40 +59,64 @@ class Target:
         return len(np.unique(self.participants[self.values == 1]))
 
 
-def build_target(frame: pd.DataFrame, column: str, folds: int) -> Target:
+def build_target(
+    frame: pd.DataFrame, column: str, folds: int, classes: tuple[str, ...] = ()
+) -> Target:
     """The task of predicting `column`, over the scans of `frame` that have it.
 
     A column of numbers is a regression; one of text, or with only two different numbers, is a
     classification. A class with fewer participants than folds cannot be in every training part:
     its scans are left out.
 
+    Args:
+        frame: rows of an index.
+        column: an index column, or "site".
+        folds: parts that each class has to be in.
+        classes: named by the user, so that numbers are names as well; empty for none.
+
     Raises:
         TableError: no such column.
     """
-    if column == SITE_TASK:
-        labels: pd.Series = site_labels(frame)
-    elif column in frame:
-        labels = frame[column]
-    else:
-        raise TableError(f"has no column '{column}'", column_mend(frame, column), "index")
+    labels = labels_of(frame, column)
     keys = participant_keys(frame)
     labelled = labels.notna().to_numpy()
     notes = _left_out(keys, labelled, "without a label")
     numbers = pd.to_numeric(labels, errors="coerce")
-    if column != SITE_TASK and numbers[labelled].notna().all() and numbers.nunique() > 2:
+    are_numbers = column != SITE_TASK and not classes
+    if are_numbers and numbers[labelled].notna().all() and numbers.nunique() > 2:
         rows = np.flatnonzero(labelled)
         values = numbers.to_numpy(dtype=np.float64)[rows]
         notes += _coded(column, values)
         return _target(column, "regression", rows, values, (), keys, notes)
-    text = labels.where(labelled).map(_as_text, na_action="ignore")
+    text = class_names(labels)
     people = keys[labelled].groupby(text[labelled]).nunique()
     kept = text.isin(people.index[people >= folds]).to_numpy()
     notes += _left_out(keys, kept | ~labelled, f"in classes of fewer than {folds} participants")
-    classes = tuple(sorted(people.index[people >= folds], key=_controls_first))
+    found = tuple(sorted(people.index[people >= folds], key=_controls_first))
     rows = np.flatnonzero(kept)
-    values = text.iloc[rows].map({name: float(i) for i, name in enumerate(classes)}).to_numpy()
-    kind: Kind = "binary" if len(classes) <= 2 else "multiclass"
-    return _target(column, kind, rows, values.astype(np.float64), classes, keys, notes)
+    values = text.iloc[rows].map({name: float(i) for i, name in enumerate(found)}).to_numpy()
+    kind: Kind = "binary" if len(found) <= 2 else "multiclass"
+    return _target(column, kind, rows, values.astype(np.float64), found, keys, notes)
+
+
+def labels_of(frame: pd.DataFrame, column: str) -> pd.Series:
+    """The labels of an index column, or of "site"; what is blank is missing.
+
+    Raises:
+        TableError: no such column.
+    """
+    if column == SITE_TASK:
+        return site_labels(frame)
+    if column not in frame:
+        raise TableError(f"has no column '{column}'", column_mend(frame, column), "index")
+    labels = frame[column]
+    blank = [isinstance(label, str) and not label.strip() for label in labels]
+    return labels.mask(np.array(blank, dtype=bool))
+
+
+def class_names(labels: pd.Series) -> pd.Series:
+    """Labels as the names of classes, 1 and 1.0 alike "1"; what is missing stays so."""
+    return labels.map(_as_text, na_action="ignore")
 
 
 def task_strata(target: Target) -> Int[np.ndarray, " scans"]:

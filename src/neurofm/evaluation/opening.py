@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from neurofm.cohorts.task_roles import TEST
+from neurofm.cohorts.sides import has_part
+from neurofm.cohorts.task_roles import TEST, TRAIN, VALIDATION
 from neurofm.config.recipe import Recipe
 from neurofm.errors import ConfigError, NeurofmError, RunError
 from neurofm.evaluation.given import Given, GivenRun, open_runs
-from neurofm.evaluation.parts import PartedTask, divide, has_part
-from neurofm.evaluation.probing import task_names
+from neurofm.evaluation.label_door import require_folds_told
+from neurofm.evaluation.parts import PartedTask, divide
+from neurofm.evaluation.probing import is_held_out, task_names
 from neurofm.files import fingerprint_of
-from neurofm.models.suitability import check_contract, check_overlap
+from neurofm.models.suitability import check_contract, check_overlap, check_unseen, kept_apart
 from neurofm.store.reader import Store
 
-_HELD_OUT = ("held-out", "test")
 _OF_PARTS = ("task_test_fraction", "task_validation_fraction", "task_cohorts", "task_seed")
 
 Which = Literal["held-out", "all", "test"]
@@ -75,23 +76,28 @@ def open_evaluation(
     Raises:
         ConfigError: the weights' names do not go together, or their parts are not the recipe's.
         ContractError: they were preprocessed differently, or lie on other grids.
-        LeakageError: evaluated participants were seen in training and that is not allowed.
+        LeakageError: participants who are evaluated, or validate or train a probe and were kept
+            from pre-training, were seen in it, and that is not allowed.
+        TableError: a label is missing or may be a code; see `require_labels_of`.
         RunError: the store has no scan to evaluate, or a head is of another task.
     """
     runs = open_runs(given)
     notes = [_checked(run, runs, store, allow_other_contract) for run in runs]
     tasks = _parted(recipe, store.index, runs)
-    which: Which = "test" if tasks else "held-out" if _held_out(store.index).any() else "all"
+    which: Which = "test" if tasks else "held-out" if is_held_out(store.index).any() else "all"
     rows = _rows(store.index, which, tasks)
     frame = store.index.loc[rows]
     if frame.empty:
         raise RunError("has no scan to evaluate", "pack scans first", "store")
+    if not tasks:
+        require_folds_told(recipe, store.index, frame)
     tasks = tuple(task.placed(rows) for task in tasks)
     judged = tuple(_judged(run, tasks, len(rows)) for run in runs)
     overlap = []
     for run, places in zip(runs, judged, strict=True):
         with _about(run, runs):
             seen, more = check_overlap(run.card, frame.iloc[places], allow_overlap)
+            more += _others_unseen(run, tasks, frame, allow_overlap)
         overlap.append(seen)
         notes.append(_with_name(run, runs, more))
     return Opened(
@@ -184,16 +190,35 @@ def _rows(
 ) -> Int[np.ndarray, " rows"]:
     if which == "test":
         return np.unique(np.concatenate([task.target.rows for task in tasks])).astype(np.int64)
-    wanted = _held_out(index) if which == "held-out" else pd.Series(True, index=index.index)
+    wanted = is_held_out(index) if which == "held-out" else pd.Series(True, index=index.index)
     return index.index[wanted].to_numpy().astype(np.int64)
 
 
 def _judged(run: GivenRun, tasks: tuple[PartedTask, ...], scans: int) -> Int[np.ndarray, " judged"]:
     """Places in the frame of the scans whose predictions by this run count."""
-    if not tasks:
-        return np.arange(scans)
-    tested = [task.target_of(TEST).rows for task in tasks if run.is_about(task.target.task)]
-    return np.unique(np.concatenate([np.empty(0, np.int64), *tested]))
+    return _places(run, tasks, TEST) if tasks else np.arange(scans)
+
+
+def _places(run: GivenRun, tasks: tuple[PartedTask, ...], role: str) -> Int[np.ndarray, " places"]:
+    """Places in the frame of the scans of one part, of all tasks that this run is about."""
+    rows = [task.target_of(role).rows for task in tasks if run.is_about(task.target.task)]
+    return np.unique(np.concatenate([np.empty(0, np.int64), *rows]))
+
+
+def _others_unseen(
+    run: GivenRun, tasks: tuple[PartedTask, ...], frame: pd.DataFrame, allowed: bool
+) -> tuple[str, ...]:
+    """See that an encoder has seen nobody who validates, or who trains and was kept from it.
+
+    A network with a head has learnt from these very people.
+    """
+    if not tasks or run.target is not None:
+        return ()
+    validation, train = (frame.iloc[_places(run, tasks, role)] for role in (VALIDATION, TRAIN))
+    return (
+        *check_unseen(run.card, validation, "of the validation part", allowed),
+        *check_unseen(run.card, kept_apart(train), "held out, of the training part,", allowed),
+    )
 
 
 def _data_fingerprint(store: Store, frame: pd.DataFrame, tasks: tuple[PartedTask, ...]) -> str:
@@ -201,12 +226,6 @@ def _data_fingerprint(store: Store, frame: pd.DataFrame, tasks: tuple[PartedTask
     labels = {name: [str(value) for value in frame[name]] for name in names}
     parts = {task.target.task: [task.target.rows.tolist(), task.roles.tolist()] for task in tasks}
     return fingerprint_of([store.content, labels, *([parts] if parts else [])])
-
-
-def _held_out(index: pd.DataFrame) -> pd.Series[Any]:
-    if "split" not in index:
-        return pd.Series(False, index=index.index)
-    return index["split"].isin(_HELD_OUT)
 
 
 @contextmanager

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 
 from neurofm.cohorts.index import participant_keys
-from neurofm.cohorts.sides import HELD_OUT, given_roles
+from neurofm.cohorts.sides import has_part
 from neurofm.cohorts.task_roles import TEST, TRAIN, VALIDATION
 from neurofm.config.objectives import SupervisedConfig
 from neurofm.config.preparation import SplitConfig
@@ -70,14 +69,14 @@ def divide(
         classes: the only ones the task is about; empty for all.
 
     Raises:
-        TableError: no such column.
+        TableError: see `require_told`.
         LeakageError: the index puts one person into two parts.
     """
     pool = index[has_part(index)] if name == SITE_TASK else index
     try:
         task = build_task(pool, SupervisedConfig(target=name, classes=classes), split)
     except RunError as error:
-        target = build_target(pool, name, _FEWEST)
+        target = build_target(pool, name, _FEWEST, classes)
         roles = np.full(len(target.rows), None, dtype=object)
         nobody = PartedTask(target, roles).target_of(TEST)
         return PartedTask(nobody, roles[:0], f"not evaluated: {error.what}")
@@ -112,15 +111,6 @@ def _why_not(test: Target) -> str:
         only = test.classes[int(test.values[0])]
         return f"not evaluated: the test part has only '{only}'"
     return ""
-
-
-def has_part(index: pd.DataFrame) -> pd.Series[Any]:
-    """Rows among whom the parts are drawn, or who are in a part that is given."""
-    split = index["split"]
-    given, held_out = given_roles(split).notna(), split == HELD_OUT
-    if given.any():
-        return given
-    return held_out if held_out.any() else ~given
 
 
 def _numbered(keys: np.ndarray) -> Int[np.ndarray, " scans"]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from neurofm.cohorts.sides import HELD_OUT, TEST
 from neurofm.config.learning import EvaluationConfig
 from neurofm.data.targets import SITE_TASK, Target, build_target, site_labels
 from neurofm.errors import RunError
@@ -18,6 +20,7 @@ from neurofm.evaluation.record import TaskRecord
 from neurofm.progress import Progress, SilentProgress
 
 _AGE = "age_years"
+_HELD_OUT = (HELD_OUT, TEST)
 
 
 def probe_tasks(
@@ -71,6 +74,13 @@ def probe_tasks(
 def targets_of(frame: pd.DataFrame, config: EvaluationConfig) -> list[Target]:
     """The targets of an evaluation by folds, those without results as well."""
     return [build_target(frame, name, config.folds) for name in task_names(frame, config.targets)]
+
+
+def is_held_out(index: pd.DataFrame) -> pd.Series[Any]:
+    """Rows that an evaluation by folds reads; where there are none, it reads all."""
+    if "split" not in index:
+        return pd.Series(False, index=index.index)
+    return index["split"].isin(_HELD_OUT)
 
 
 def task_names(frame: pd.DataFrame, targets: Sequence[str]) -> list[str]:

@@ -10,10 +10,12 @@ import pandas as pd
 
 from neurofm.cohorts.index import participant_keys
 from neurofm.cohorts.leakage import refuse_torn_split
+from neurofm.cohorts.sides import has_part
 from neurofm.cohorts.task_roles import TEST, TRAIN, VALIDATION, task_roles
 from neurofm.config.objectives import SupervisedConfig
 from neurofm.config.preparation import SplitConfig
-from neurofm.data.targets import Target, build_target, task_strata
+from neurofm.data.label_checks import refuse_codes, require_labels
+from neurofm.data.targets import Target, build_target, class_names, labels_of, task_strata
 from neurofm.errors import RunError
 from neurofm.models.head import HeadCard
 
@@ -49,16 +51,17 @@ def build_task(index: pd.DataFrame, config: SupervisedConfig, split: SplitConfig
     Args:
         index: of a store; its labels are the store's rows.
         config: target and how it is scaled and weighted.
-        split: shares of the parts (see `task_roles`).
+        split: shares of the parts (see `task_roles`), and whether people may be left out.
 
     Raises:
-        TableError: no such column.
+        TableError: see `require_told`.
         LeakageError: the split puts one person on two sides.
         RunError: a part has no labelled scan, or training has one class only.
     """
     refuse_torn_split(index)
+    require_told(index, config, split)
     pool = _pool(index, config, split)
-    target = build_target(pool, config.target, _FEWEST_OF_A_CLASS)
+    target = build_target(pool, config.target, _FEWEST_OF_A_CLASS, config.classes)
     labelled = pool.iloc[target.rows]
     strata = pd.Series(task_strata(target), index=labelled.index)
     roles = task_roles(labelled, strata, split)
@@ -77,14 +80,32 @@ def build_task(index: pd.DataFrame, config: SupervisedConfig, split: SplitConfig
     return Task(head, values, weights, parts[TRAIN], parts[VALIDATION], parts[TEST], target.notes)
 
 
+def require_told(index: pd.DataFrame, config: SupervisedConfig, split: SplitConfig) -> None:
+    """See that an index says what a task asks of it, before anything is prepared or trained.
+
+    Raises:
+        TableError: no such column; labels that may be codes of classes which are not named;
+            people of the task without a label, where `split.drop_unlabelled` does not let them go.
+    """
+    pool = _of_cohorts(index, split)
+    if not config.classes:
+        refuse_codes(pool, config.target)
+    if not split.drop_unlabelled:
+        require_labels(pool[has_part(pool)], config.target)
+
+
+def _of_cohorts(index: pd.DataFrame, split: SplitConfig) -> pd.DataFrame:
+    return index[index["cohort"].isin(split.task_cohorts)] if split.task_cohorts else index
+
+
 def _pool(index: pd.DataFrame, config: SupervisedConfig, split: SplitConfig) -> pd.DataFrame:
-    """The rows that the task is about."""
-    pool = index
-    if split.task_cohorts:
-        pool = pool[pool["cohort"].isin(split.task_cohorts)]
-    if config.classes and config.target in pool:
-        pool = pool[pool[config.target].astype(str).isin(config.classes)]
-    if pool.empty:
+    """The rows that the task is about, those without a label among them."""
+    pool = _of_cohorts(index, split)
+    labels = class_names(labels_of(pool, config.target))
+    is_named = labels.isin(config.classes)
+    if config.classes:
+        pool = pool[is_named | labels.isna()]
+    if pool.empty or (config.classes and not is_named.any()):
         raise RunError(
             "no scan is of the task's cohorts and classes",
             f"the store's cohorts are {', '.join(sorted(set(index['cohort'])))}",
