@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,28 +14,27 @@ import pytest
 from neurofm.config.study import StudyConfig
 from neurofm.errors import RunError
 from neurofm.evaluation.record import TaskRecord
-from neurofm.evaluation.results import tabulate
-from neurofm.evaluation.subgroups import subgroup_table
+from neurofm.evaluation.saved_tables import write_tables
+from neurofm.reports.embedding_map import embedding_map
+from neurofm.reports.study_latex import as_latex
 from neurofm.reports.study_page import write_study_page
-from neurofm.reports.study_table import (
-    as_csv,
-    as_latex,
-    as_markdown,
-    read_saved_study,
-    table_of,
-)
+from neurofm.reports.study_table import as_csv, as_markdown, read_saved_study, table_of
 from neurofm.study.published import METRICS, TABLE_2
 from neurofm.study.record import (
-    CALIBRATION,
-    COMPARISONS,
+    LEFT_OUT,
     PREDICTIONS,
     RESULTS,
-    SUBGROUPS,
+    SCANS,
     StudyRecord,
+    encoder_probe,
+    read_study,
     write_study,
 )
+from neurofm.study.tabulating import derive_study, rebuild_study
 
 _PEOPLE = 40
+_SITES = ("IXI/a", "IXI/b", "IXI/c")
+_OF_ENCODER = encoder_probe("simclr")
 _STUDY = StudyConfig.model_validate(
     {
         "name": "tiny <study>",
@@ -76,13 +77,24 @@ def _rows(task: str, model: str, seed: int, fraction: float) -> pd.DataFrame:
     )
 
 
+def _site_rows(model: str) -> pd.DataFrame:
+    truth = np.arange(_PEOPLE) % len(_SITES)
+    said = np.where(np.arange(_PEOPLE) % 4 == 0, 0, truth)
+    shares = 0.1 + 0.7 * np.eye(len(_SITES))[said]
+    rows = _rows("site", model, 0, 1)
+    return rows.assign(
+        target=truth.astype(float), prediction=said.astype(float), probabilities=list(shares)
+    )
+
+
 def _task(name: str, kind: str, classes: tuple[str, ...]) -> TaskRecord:
     return TaskRecord.model_validate(
         {
             "task": name, "kind": kind, "classes": classes, "scans": _PEOPLE,
-            "participants": _PEOPLE, "positives": _PEOPLE // 2 if classes else None,
+            "participants": _PEOPLE, "positives": _PEOPLE // 2 if kind == "binary" else None,
             "notes": ("left out: 3 participants (3 scans) without a label",),
             "train_participants": 60, "validation_participants": 20,
+            "scored": 1 if name == "age" else 3,
         }
     )  # fmt: skip
 
@@ -90,37 +102,34 @@ def _task(name: str, kind: str, classes: tuple[str, ...]) -> TaskRecord:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
-    tasks = [_task("sex", "binary", ("F", "M")), _task("age", "regression", ())]
+    asked = [_task("sex", "binary", ("F", "M")), _task("age", "regression", ())]
+    tasks = [*asked, _task("site", "multiclass", _SITES)]
     predictions = pd.concat(
         [
             _rows(task.task, model, seed, fraction)
-            for task in tasks
+            for task in asked
             for model in ("plain", "ours", "mean or majority")
             for fraction in (0.5, 1.0)
             for seed in range(2 if fraction == 1 and model != "mean or majority" else 1)
-        ],
+        ]
+        + [_site_rows(model) for model in (_OF_ENCODER, "mean or majority")],
         ignore_index=True,
     )
-    each = {
-        fraction: tabulate(
-            predictions[predictions["fraction"] == fraction], tasks, _STUDY.evaluation, 0, "ours"
-        )
-        for fraction in (0.5, 1.0)
-    }
-    predictions.to_parquet(folder / PREDICTIONS)
-    results = [tables.results.assign(fraction=fraction) for fraction, tables in each.items()]
-    pd.concat(results).to_parquet(folder / RESULTS)
-    each[1.0].comparisons.to_parquet(folder / COMPARISONS)
-    each[1.0].calibration.to_parquet(folder / CALIBRATION)
     people = _rows("age", "ours", 0, 1)[["participant", "scan_id"]]
-    scans = people.assign(sex="F", age_years=np.linspace(20, 80, _PEOPLE), site="here")
-    whole = predictions[predictions["fraction"] == 1]
-    groups = subgroup_table(whole, scans, tasks, _STUDY.evaluation, 0, models=["ours"])
-    groups.to_parquet(folder / SUBGROUPS)
+    sites = [_SITES[number % len(_SITES)] for number in range(_PEOPLE)]
+    scans = people.assign(sex="F", age_years=np.linspace(20, 80, _PEOPLE), site=sites)
+    left_out = pd.concat([_rows(task.task, _OF_ENCODER, 0, 1) for task in asked])
+    derived = derive_study(predictions, scans, left_out, tasks, _STUDY)
+    saved = {PREDICTIONS: predictions, SCANS: scans, LEFT_OUT: left_out}
+    write_tables(folder, {**saved, **derived.tables})
+    encoder = {
+        "model": "simclr", "weights_sha256": "e" * 64, "recipe_fingerprint": None,
+        "encoder": "resnet", "features": 4, "target": None, "overlap": 0,
+    }  # fmt: skip
     record = {
         "study": _STUDY.model_dump(mode="json"),
         "tasks": [task.model_dump(mode="json") for task in tasks],
-        "encoders": [], "contract_fingerprint": "c" * 16, "data_fingerprint": "d" * 16,
+        "encoders": [encoder], "contract_fingerprint": "c" * 16, "data_fingerprint": "d" * 16,
         "spacing_mm": 1.0, "scans_by_cohort": {"IXI": 120}, "participants_by_cohort": {"IXI": 120},
         "cells": 12, "failed": ["age: ours, run 2"], "seconds_of_cells": 7200.0,
         "warnings": ["Mind <this>."], "software": {"neurofm": "1"},
@@ -178,6 +187,28 @@ def test_markdown_csv_and_latex_say_the_same(folder: Path) -> None:
     assert lines[1].endswith(",0.988,0.005")
 
 
+def test_latex_has_the_interval_and_the_papers_value_below_each_value(folder: Path) -> None:
+    table = table_of(read_saved_study(folder))
+    cell = table.rows[0].cells[0]
+    assert cell is not None
+    latex, value = as_latex(table), cell.value.replace("±", r"$\pm$")
+    stacked = rf"{value}\\{{\footnotesize {cell.interval}}}\\\textit{{0.988 $\pm$ 0.005}}"
+    assert rf"\begin{{tabular}}[t]{{@{{}}c@{{}}}}{stacked}\end{{tabular}}" in latex
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 1 + 3 * 2
+    assert "the paper's Table 2, on its own cohorts" in latex
+    assert latex.count("{") == latex.count("}")
+
+
+def test_signs_of_latex_are_text_in_it(folder: Path) -> None:
+    table = table_of(read_saved_study(folder))
+    row = replace(table.rows[0], model=r"50 % of $x_1 & #2 \ {a} ~ ^ [b] <c>")
+    latex = as_latex(replace(table, rows=(row,)))
+    assert (
+        r"50 \% of \$x\_1 \& \#2 \textbackslash{} \{a\} \textasciitilde{} "
+        r"\textasciicircum{} {[}b] $<$c$>$ & "
+    ) in latex
+
+
 def test_the_page_stands_alone_and_names_nobody(folder: Path) -> None:
     page = write_study_page(folder).read_text(encoding="utf-8")
     assert "secret" not in page
@@ -186,7 +217,7 @@ def test_the_page_stands_alone_and_names_nobody(folder: Path) -> None:
     assert "Without a result: age: ours, run 2" in page
     assert "0.988 ± 0.005" in page
     assert not re.search(r'(?:src|href)="(?!#|data:)', page)
-    assert page.count("<svg") == 2 * 3 + 1
+    assert page.count("<svg") == 2 * 3 + 1 + 2
     assert page.count("By sex, age and site") == 2
     assert page.count("Decisions and probabilities") == 1
     assert "Left out: 3 participants (3 scans) without a label." in page
@@ -201,6 +232,60 @@ def test_the_page_stands_alone_and_names_nobody(folder: Path) -> None:
     assert "secret" not in card
     again = page
     assert write_study_page(folder).read_text(encoding="utf-8") == again
+
+
+def test_the_page_has_what_sites_do_and_how_often_the_test_was_scored(folder: Path) -> None:
+    page = write_study_page(folder).read_text(encoding="utf-8")
+    assert page.count("<h2>Site predictability</h2>") == 1
+    assert page.count("One site left out: ") == 2
+    assert "One site left out: mean absolute error (years)" in page
+    assert page.count("scored 3 times so far") == 2
+    assert page.count("scored once so far") == 1
+    assert "An earlier version" not in page
+    site = page[page.index("<h2>Site predictability") :]
+    assert 'class="best"' not in site
+    assert _OF_ENCODER in site
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "### Site predictability (40 test participants)" in card
+
+
+def test_a_study_of_an_earlier_version_has_its_page_without(folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / LEFT_OUT).unlink()
+    record = read_study(copy)
+    tasks = tuple(task.model_copy(update={"scored": None}) for task in record.asked)
+    write_study(copy, record.model_copy(update={"tasks": tasks}))
+    assert "subgroups.parquet" in rebuild_study(copy)
+    page = write_study_page(copy).read_text(encoding="utf-8")
+    assert "An earlier version of neurofm made this study" in page
+    assert not re.search("Site predictability|One site left out|so far", page)
+
+
+def test_the_unit_of_a_task_stands_wherever_its_numbers_do(folder: Path) -> None:
+    page = write_study_page(folder).read_text(encoding="utf-8")
+    section = page[page.index("<h2>Age</h2>") : page.index("<h2>Site predictability")]
+    assert section.count("mean absolute error (years), lower is better") == 1
+    assert re.search(r">\s*true \(years\)\s*<", section)
+    assert re.search(r">\s*predicted \(years\)\s*<", section)
+    assert '<th scope="col">mean absolute error (years)' in section
+    assert "Subgroups: mean absolute error (years)" in (folder / "MODEL_CARD.md").read_text()
+
+
+def test_a_map_of_many_scans_is_a_picture_that_the_page_lets_in(folder: Path) -> None:
+    stream, count = np.random.default_rng(0), 3001
+    labels = pd.DataFrame({"cohort": "IXI", "age_years": stream.uniform(20, 80, count)})
+    panels = embedding_map(labels, stream.normal(size=(count, 2)))
+    assert all('href="data:image/png;base64' in panel.svg for panel in panels)
+    page = write_study_page(folder).read_text(encoding="utf-8")
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert "img-src data:" in policy.split("; ")
+
+
+def test_print_shows_what_is_folded_on_the_screen(folder: Path) -> None:
+    page = write_study_page(folder).read_text(encoding="utf-8")
+    (printed,) = re.findall(r"@media print \{(.*?)\n\}", page, flags=re.DOTALL)
+    assert "details::details-content { content-visibility: visible; block-size: auto; }" in printed
+    assert "display: none" not in printed
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path: Path, folder: Path) -> None:

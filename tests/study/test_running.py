@@ -19,12 +19,13 @@ from neurofm.config.study import StudyConfig
 from neurofm.errors import ConfigError, LeakageError, RunError
 from neurofm.evaluation.baselines import AS_TRAINED, RANDOM
 from neurofm.evaluation.given import Given
+from neurofm.evaluation.openings import OPENINGS
 from neurofm.evaluation.parts import divide
 from neurofm.evaluation.protocol import evaluate
 from neurofm.models.weights import load_weights
 from neurofm.study.cells import cell_folder, cell_recipe, trained_places
 from neurofm.study.opened import Allowed
-from neurofm.study.record import STUDY, StudyRecord
+from neurofm.study.record import LEFT_OUT, STUDY, StudyRecord, encoder_probe, read_study
 from neurofm.study.running import Machinery, run_study
 from neurofm.study.tabulating import rebuild_study
 
@@ -59,6 +60,23 @@ def _predictions(folder: Path) -> pd.DataFrame:
 
 def _times(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.glob("cells/**/cell.json")}
+
+
+@contextmanager
+def scanned_at(place: SimpleNamespace, sites: list[str]) -> Iterator[None]:
+    """Say of the store's scans, in turn, where they were made."""
+    index = place.store.index
+    before = index["site"].copy()
+    index["site"] = [sites[row % len(sites)] for row in range(len(index))]
+    try:
+        yield
+    finally:
+        index["site"] = before
+
+
+def _openings(place: SimpleNamespace) -> int:
+    path = place.store.folder / OPENINGS
+    return len(path.read_text().splitlines()) if path.is_file() else 0
 
 
 @contextmanager
@@ -171,7 +189,7 @@ def test_validation_chooses_the_threshold_and_shows_the_bias_of_every_cell(finis
 def test_all_tables_follow_from_the_predictions(finished: Path, tmp_path: Path) -> None:
     names = ("results", "comparisons", "calibration", "subgroups")
     files = [tmp_path / f"{name}.parquet" for name in names]
-    for name in ("predictions.parquet", "scans.parquet", STUDY):
+    for name in ("predictions.parquet", "scans.parquet", LEFT_OUT, STUDY):
         shutil.copy(finished / name, tmp_path)
     assert rebuild_study(tmp_path) == tuple(file.name for file in files)
     for file in files:
@@ -182,8 +200,9 @@ def test_all_tables_follow_from_the_predictions(finished: Path, tmp_path: Path) 
 
 def test_rows_stand_in_the_order_of_the_study(finished: Path) -> None:
     results = pd.read_parquet(finished / "results.parquet")
-    assert list(results["task"].unique()) == ["sex", "age"]
-    for _, rows in results.groupby(["task", "fraction", "metric"]):
+    assert list(results["task"].unique()) == ["sex", "age", "site"]
+    asked = results[results["task"] != "site"]
+    for _, rows in asked.groupby(["task", "fraction", "metric"]):
         assert list(rows["model"])[:3] == ["from scratch", "probe", "fine-tuned"]
 
 
@@ -194,6 +213,109 @@ def test_the_same_call_again_trains_nothing_and_says_the_same(
     carry_out(study_place.kit.study(), finished)
     assert _times(finished) == before
     pd.testing.assert_frame_equal(_predictions(finished), said)
+
+
+def test_encoders_and_baselines_are_asked_for_the_site_though_the_study_does_not(
+    finished: Path,
+) -> None:
+    record, found = read_study(finished), _predictions(finished)
+    assert record.site is not None
+    assert [task.task for task in record.asked] == ["sex", "age"]
+    assert record.site.classes == ("fake/east", "fake/west")
+    rows = found[found["task"] == "site"]
+    assert {encoder_probe("simclr"), RANDOM, "age + sex"} < set(rows["model"])
+    assert set(rows["fraction"]) == {1.0}
+    assert (rows.groupby(["model", "seed"]).size() == record.site.scans).all()
+
+
+def test_a_study_that_asks_for_the_site_or_has_one_gets_no_second_task(
+    study_place: SimpleNamespace, carry_out: Callable[..., Any], tmp_path: Path
+) -> None:
+    kit = study_place.kit
+    models = kit.values["models"][1:2]
+    site = {"name": "scanner", "title": "Scanner", "target": "site"}
+    record, _ = carry_out(kit.study(models=models, tasks=[site]), tmp_path / "asked")
+    assert [task.task for task in record.tasks] == ["scanner"]
+    with scanned_at(study_place, ["north"]):
+        record, _ = carry_out(
+            kit.study(models=models, tasks=kit.values["tasks"][1:]), tmp_path / "one"
+        )
+    assert record.site is None
+    assert pd.read_parquet(tmp_path / "one" / LEFT_OUT).empty
+
+
+def test_with_three_sites_each_is_predicted_by_what_was_learnt_at_the_others(
+    study_place: SimpleNamespace, carry_out: Callable[..., Any], tmp_path: Path
+) -> None:
+    kit, out = study_place.kit, tmp_path / "out"
+    study = kit.study(models=kit.values["models"][1:2], fractions=[1.0])
+    with scanned_at(study_place, ["north", "east", "west"]):
+        carry_out(study, out)
+        found, tested = pd.read_parquet(out / LEFT_OUT), _predictions(out)
+        assert set(found["task"]) == {"sex", "age"}
+        models = {encoder_probe("simclr"), RANDOM, "sex only", "mean or majority"}
+        for (task, model), rows in found.groupby(["task", "model"]):
+            people = tested.loc[tested["task"] == task, "scan_id"]
+            assert sorted(rows["scan_id"]) == sorted(people.unique()), model
+        assert models < set(found["model"])
+        assert "site only" not in set(found["model"])
+        parts = pd.read_parquet(out / "subgroups.parquet")
+        assert set(parts.loc[parts["group"] == "left-out site", "task"]) == {"sex", "age"}
+        (out / LEFT_OUT).unlink()
+        assert rebuild_study(out) == ("subgroups.parquet",)
+        carry_out(study, out)
+    pd.testing.assert_frame_equal(pd.read_parquet(out / LEFT_OUT), found)
+
+
+def test_a_label_that_follows_from_the_site_is_warned_of(
+    study_place: SimpleNamespace, carry_out: Callable[..., Any], tmp_path: Path
+) -> None:
+    kit, index = study_place.kit, study_place.store.index
+    study = kit.study(models=kit.values["models"][1:2], tasks=kit.values["tasks"][:1])
+    sites = ["north" if sex == "F" else "south" for sex in index["sex"]]
+    with scanned_at(study_place, sites):
+        record, _ = carry_out(study, tmp_path / "out")
+    assert any("the label follows from the site" in text for text in record.warnings)
+
+
+def test_a_scoring_is_counted_once_and_again_only_where_something_new_is_scored(
+    study_place: SimpleNamespace, carry_out: Callable[..., Any], tmp_path: Path
+) -> None:
+    kit, out = study_place.kit, tmp_path / "out"
+    models, tasks = kit.values["models"][:2], kit.values["tasks"][1:]
+    study = kit.study(models=models, tasks=tasks, seeds=1, fractions=[1.0])
+    before = _openings(study_place)
+    first, _ = carry_out(study, out)
+    assert _openings(study_place) == before + 2
+    assert all(task.scored for task in first.tasks)
+    shutil.rmtree(next(iter(_times(out))).parent)
+    again, _ = carry_out(study, out)
+    assert again.tasks == first.tasks
+    assert _openings(study_place) == before + 2
+    more, _ = carry_out(kit.study(models=models, tasks=tasks, seeds=2, fractions=[1.0]), out)
+    assert first.tasks[0].scored is not None
+    assert more.tasks[0].scored == first.tasks[0].scored + 1
+    assert more.site == first.site
+    assert _openings(study_place) == before + 3
+
+
+def test_a_store_that_cannot_be_written_to_leaves_a_scoring_uncounted_and_says_so(
+    study_place: SimpleNamespace, carry_out: Callable[..., Any], tmp_path: Path
+) -> None:
+    kit, path = study_place.kit, study_place.store.folder / OPENINGS
+    kept = path.read_bytes() if path.is_file() else None
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    try:
+        study = kit.study(models=kit.values["models"][1:2], fractions=[1.0])
+        record, _ = carry_out(study, tmp_path / "out")
+    finally:
+        path.rmdir()
+        if kept is not None:
+            path.write_bytes(kept)
+    assert [task.scored for task in record.tasks] == [None] * 3
+    assert sum("this scoring is not counted" in text for text in record.warnings) == 1
+    assert record.scored_by == {}
 
 
 def test_an_unfinished_cell_is_done_again_and_alone(

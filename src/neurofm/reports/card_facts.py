@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,8 +66,10 @@ def write_study_card(saved: SavedStudy, beside: Path) -> Path:
     """
     record, study = saved.record, saved.record.study
     whole = saved.results[saved.results["fraction"] == 1]
-    titles = {task.name: task.title for task in study.tasks}
-    results = task_tables(whole, _NO_COMPARISONS, record.tasks)
+    units = {task.name: task.unit for task in study.tasks}
+    results = task_tables(whole, _NO_COMPARISONS, record.tasks, units)
+    titles = {task.task: task_title(task.task) for task in record.tasks}
+    titles |= {task.name: task.title for task in study.tasks}
     card = ModelCard(
         name=study.name,
         weights=record.encoders,
@@ -76,7 +78,7 @@ def write_study_card(saved: SavedStudy, beside: Path) -> Path:
         preprocessing=record.preprocessing,
         participants=record.participants_by_cohort,
         results=card_tables([replace(each, title=titles[each.task.task]) for each in results]),
-        subgroups=card_tables(_subgroups(saved.subgroups, record.tasks, titles.__getitem__)),
+        subgroups=card_tables(_subgroups(saved.subgroups, record.tasks, titles.__getitem__, units)),
         warnings=record.warnings,
         software=record.software,
     )
@@ -89,9 +91,12 @@ def _write(card: ModelCard, folder: Path) -> Path:
 
 
 def _subgroups(
-    rows: pd.DataFrame, tasks: Iterable[TaskRecord], title_of: Callable[[str], str]
+    rows: pd.DataFrame,
+    tasks: Iterable[TaskRecord],
+    title_of: Callable[[str], str],
+    units: Mapping[str, str] | None = None,
 ) -> tuple[TaskTable, ...]:
-    found = (subgroup_tables(rows, task) for task in tasks)
+    found = (subgroup_tables(rows, task, (units or {}).get(task.task, "")) for task in tasks)
     return tuple(
         replace(table, title=f"{title_of(table.task.task)}. {table.title}")
         for table in found

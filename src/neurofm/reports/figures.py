@@ -25,7 +25,10 @@ _ROC_GRID = np.linspace(0, 1, 201)
 
 
 def intervals_figure(
-    results: pd.DataFrame, task: TaskRecord, models: Sequence[str] = (PRETRAINED,)
+    results: pd.DataFrame,
+    task: TaskRecord,
+    models: Sequence[str] = (PRETRAINED,),
+    unit: str = "",
 ) -> str:
     """The headline metric of every model with its interval, as a row of dots.
 
@@ -33,6 +36,7 @@ def intervals_figure(
         results: of all tasks.
         task: which.
         models: the given ones, the one that others are compared with first.
+        unit: of a number, where the task's name does not tell.
     """
     of_task = results[results["task"] == task.task]
     metric = str(of_task["metric"].iloc[0])
@@ -50,24 +54,28 @@ def intervals_figure(
     axes.grid(axis="x", color=FAINT, linewidth=0.7)
     axes.set_axisbelow(True)
     better = "" if task.task == SITE_TASK else f", {rows['better'].iloc[0]} is better"
-    axes.set_xlabel(metric_title(metric, task_unit(task.task)) + better)
+    axes.set_xlabel(metric_title(metric, task_unit(task.task, unit)) + better)
     what = f"{task_title(task.task)}: {metric} of every model with its 95 % interval"
     return as_svg(figure, f"intervals-{task.task}", what)
 
 
 def task_figure(
-    predictions: pd.DataFrame, task: TaskRecord, models: Sequence[str] = (PRETRAINED,)
+    predictions: pd.DataFrame,
+    task: TaskRecord,
+    models: Sequence[str] = (PRETRAINED,),
+    unit: str = "",
 ) -> str:
     """Scatter, ROC curves or confusion, as the kind of task asks; empty where none fits.
 
-    ROC curves are of all models, the others of the first of the given ones.
+    ROC curves are of all models, the others of the first of the given ones. `unit` is as in
+    `intervals_figure`.
     """
     of_task = predictions[predictions["task"] == task.task]
     ours = of_task[of_task["model"] == models[0]]
     if ours.empty:
         return ""
     if task.kind == "regression":
-        return _scatter(ours, task)
+        return _scatter(ours, task, task_unit(task.task, unit))
     if task.kind == "binary":
         return _roc(of_task, task, models)
     if len(task.classes) <= _MAX_CONFUSED:
@@ -85,7 +93,7 @@ def loss_figure(epochs: Sequence[float], losses: Sequence[float]) -> str:
     return as_svg(figure, "loss", "Pre-training loss over epochs")
 
 
-def _scatter(rows: pd.DataFrame, task: TaskRecord) -> str:
+def _scatter(rows: pd.DataFrame, task: TaskRecord, unit: str) -> str:
     means = rows.groupby("scan_id")[["target", "prediction"]].mean()
     target, predicted = means["target"].to_numpy(), means["prediction"].to_numpy()
     figure, axes = new_figure(3.6, 3.5)
@@ -96,9 +104,8 @@ def _scatter(rows: pd.DataFrame, task: TaskRecord) -> str:
         target, predicted, "o", color=ACCENT, markersize=4, alpha=0.65, markeredgewidth=0,
         rasterized=len(target) > 3000,
     )  # fmt: skip
-    unit = f" ({task_unit(task.task)})" if task_unit(task.task) else ""
-    axes.set_xlabel(f"true{unit}")
-    axes.set_ylabel(f"predicted{unit}")
+    axes.set_xlabel(f"true ({unit})" if unit else "true")
+    axes.set_ylabel(f"predicted ({unit})" if unit else "predicted")
     axes.set_aspect("equal", "datalim")
     return as_svg(figure, f"scatter-{task.task}", f"{task_title(task.task)}: predicted over true")
 

@@ -6,6 +6,7 @@ Self-contained, rebuilt from the study's Parquet files alone; it names no partic
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,20 +23,20 @@ from neurofm.reports.drawing import as_svg
 from neurofm.reports.figures import calibration_figure, intervals_figure, task_figure
 from neurofm.reports.maps import Maps, maps_of
 from neurofm.reports.study_figures import efficiency_figure
+from neurofm.reports.study_latex import as_latex
 from neurofm.reports.study_table import (
     SavedStudy,
     StudyTable,
     as_csv,
-    as_latex,
     as_markdown,
     read_saved_study,
     table_of,
 )
-from neurofm.reports.subgroup_tables import subgroup_tables
+from neurofm.reports.subgroup_tables import left_out_sites_table, subgroup_tables
 from neurofm.reports.tables import TaskTable, task_tables
 from neurofm.reports.templates import page_template
 from neurofm.reports.words import gain, interval, p_value
-from neurofm.study.record import embeddings_file
+from neurofm.study.record import embeddings_file, encoder_probe
 
 STUDY_PAGE = "report.html"
 _FIGURES = "figures"
@@ -66,6 +67,17 @@ class TaskSection:
     versus: tuple[Versus, ...]
     metrics: TaskTable
     subgroups: TaskTable | None
+    left_out: TaskTable | None
+
+
+@dataclass(frozen=True)
+class SiteSection:
+    """What the encoders tell of the site."""
+
+    record: TaskRecord
+    table: TaskTable
+    intervals: str
+    figure: str
 
 
 @dataclass(frozen=True)
@@ -96,7 +108,7 @@ def write_study_page(folder: Path, page: Path | None = None) -> Path:
         _save(figure, page.parent / _FIGURES / f"data-efficiency-{name}")
     sections = [
         _section(saved, task, record, figures[task.name])
-        for task, record in zip(saved.record.study.tasks, saved.record.tasks, strict=True)
+        for task, record in zip(saved.record.study.tasks, saved.record.asked, strict=True)
     ]
     write_text(page, _render(saved, table, sections, _maps(folder, saved)))
     for ending, text in (
@@ -121,12 +133,31 @@ def _section(
         efficiency=as_svg(
             efficiency, f"efficiency-{task.name}", f"{task.title} over the share of training"
         ),
-        intervals=intervals_figure(whole, record, models),
-        figure=task_figure(predictions, record, models),
+        intervals=intervals_figure(whole, record, models, task.unit),
+        figure=task_figure(predictions, record, models, task.unit),
         calibration=calibration_figure(saved.calibration, record, models),
         versus=_versus(saved.comparisons, task.name),
-        metrics=task_tables(whole, saved.comparisons.iloc[:0], [record])[0],
-        subgroups=subgroup_tables(saved.subgroups, record),
+        metrics=_metrics(saved, record, {task.name: task.unit}),
+        subgroups=subgroup_tables(saved.subgroups, record, task.unit),
+        left_out=left_out_sites_table(saved.subgroups, record, task.unit),
+    )
+
+
+def _metrics(saved: SavedStudy, record: TaskRecord, units: Mapping[str, str]) -> TaskTable:
+    whole = saved.results[saved.results["fraction"] == 1]
+    return task_tables(whole, saved.comparisons.iloc[:0], [record], units)[0]
+
+
+def _site(saved: SavedStudy) -> SiteSection | None:
+    record = saved.record.site
+    if record is None:
+        return None
+    models = [encoder_probe(encoder.model) for encoder in saved.record.encoders]
+    return SiteSection(
+        record=record,
+        table=_metrics(saved, record, {}),
+        intervals=intervals_figure(saved.results, record, models),
+        figure=task_figure(saved.predictions, record, models),
     )
 
 
@@ -178,6 +209,8 @@ def _render(
         study=record.study,
         table=table,
         sections=sections,
+        site=_site(saved),
+        is_earlier=not saved.has_left_out,
         maps=maps,
         hours=record.seconds_of_cells / 3600,
         participants=sum(record.participants_by_cohort.values()),

@@ -15,6 +15,7 @@ from neurofm.study.published import Published, published
 from neurofm.study.record import (
     CALIBRATION,
     COMPARISONS,
+    LEFT_OUT,
     PREDICTIONS,
     RESULTS,
     SUBGROUPS,
@@ -36,6 +37,7 @@ class SavedStudy:
         predictions: `predictions.parquet`.
         calibration: `calibration.parquet`.
         subgroups: `subgroups.parquet`.
+        has_left_out: whether `left_out_sites.parquet` is there, which earlier versions lack.
     """
 
     record: StudyRecord
@@ -44,6 +46,7 @@ class SavedStudy:
     predictions: pd.DataFrame
     calibration: pd.DataFrame
     subgroups: pd.DataFrame
+    has_left_out: bool
 
 
 @dataclass(frozen=True)
@@ -125,9 +128,15 @@ def read_saved_study(folder: Path) -> SavedStudy:
     Raises:
         RunError: the folder is no finished study, or a table in it is damaged.
     """
-    record = read_study(folder)
-    names = (RESULTS, COMPARISONS, PREDICTIONS, CALIBRATION, SUBGROUPS)
-    return SavedStudy(record, *(read_table(folder / name) for name in names))
+    return SavedStudy(
+        record=read_study(folder),
+        results=read_table(folder / RESULTS),
+        comparisons=read_table(folder / COMPARISONS),
+        predictions=read_table(folder / PREDICTIONS),
+        calibration=read_table(folder / CALIBRATION),
+        subgroups=read_table(folder / SUBGROUPS),
+        has_left_out=(folder / LEFT_OUT).is_file(),
+    )
 
 
 def headline(results: pd.DataFrame, task: str) -> pd.DataFrame:
@@ -141,7 +150,8 @@ def table_of(saved: SavedStudy) -> StudyTable:
     """The table of a study with the whole training part."""
     study, whole = saved.record.study, saved.results[saved.results["fraction"] == 1]
     asked = [model.name for model in study.models]
-    others = [name for name in whole["model"].unique() if name not in asked]
+    of_tasks = whole[whole["task"].isin([task.name for task in study.tasks])]
+    others = [name for name in of_tasks["model"].unique() if name not in asked]
     paper_rows = {model.name: model.published for model in study.models}
     columns = []
     for task in study.tasks:
@@ -204,24 +214,6 @@ def as_csv(table: StudyTable) -> str:
     return pd.DataFrame(lines).to_csv(index=False)
 
 
-def as_latex(table: StudyTable) -> str:
-    """A LaTeX tabular for the package booktabs."""
-    lines = [
-        rf"\begin{{tabular}}{{l{'c' * len(table.headings)}}}",
-        r"\toprule",
-        " & ".join(["model", *map(_latex, table.headings)]) + r" \\",
-        r"\midrule",
-    ]
-    was_baseline = False
-    for row in table.rows:
-        if row.is_baseline and not was_baseline:
-            lines.append(r"\midrule")
-        was_baseline = row.is_baseline
-        cells = [_latex_cell(cell) for cell in row.cells]
-        lines.append(" & ".join([_latex(row.model), *cells]) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
-
-
 def terminal_table(table: StudyTable) -> Table:
     """The table for a terminal: values and intervals."""
     shown = Table("model", *table.headings)
@@ -265,19 +257,3 @@ def _markdown(cell: StudyCell | None) -> str:
     bracket = f" [{cell.interval}]" if cell.interval else ""
     paper = f" *{cell.published}*" if cell.published else ""
     return f"{value}{bracket}{paper}"
-
-
-def _latex_cell(cell: StudyCell | None) -> str:
-    if cell is None:
-        return "--"
-    value = _latex(cell.value)
-    return rf"\textbf{{{value}}}" if cell.is_best else value
-
-
-def _latex(text: str) -> str:
-    for sign, code in (
-        ("&", r"\&"), ("%", r"\%"), ("_", r"\_"), ("±", r"$\pm$"), ("\N{MINUS SIGN}", "$-$"),
-        ("↑", r"$\uparrow$"), ("↓", r"$\downarrow$"),
-    ):  # fmt: skip
-        text = text.replace(sign, code)
-    return text

@@ -12,32 +12,36 @@ from neurofm.reports.words import interval, metric_title, number, task_unit
 _GROUPS = {"sex": "Sex", "age": "Age", "site": "Site", GROUP: "Site"}
 
 
-def subgroup_tables(rows: pd.DataFrame, task: TaskRecord) -> TaskTable | None:
+def subgroup_tables(rows: pd.DataFrame, task: TaskRecord, unit: str = "") -> TaskTable | None:
     """The subgroups of one task; None where there are none.
 
     Args:
         rows: of all tasks, see `evaluation.subgroups.subgroup_table`.
         task: which.
+        unit: of a number, where the task's name does not tell.
     """
-    return _table(rows[rows["group"] != GROUP], task, "Subgroups") if len(rows) else None
+    return _table(rows[rows["group"] != GROUP], task, "Subgroups", unit) if len(rows) else None
 
 
-def left_out_sites_table(rows: pd.DataFrame, task: TaskRecord) -> TaskTable | None:
+def left_out_sites_table(rows: pd.DataFrame, task: TaskRecord, unit: str = "") -> TaskTable | None:
     """Each site predicted by what was learnt at the others; None where there are too few.
 
     Args:
         rows: as for `subgroup_tables`.
         task: which.
+        unit: as for `subgroup_tables`.
     """
-    return _table(rows[rows["group"] == GROUP], task, "One site left out") if len(rows) else None
+    if not len(rows):
+        return None
+    return _table(rows[rows["group"] == GROUP], task, "One site left out", unit)
 
 
-def _table(rows: pd.DataFrame, task: TaskRecord, title: str) -> TaskTable | None:
+def _table(rows: pd.DataFrame, task: TaskRecord, title: str, unit: str) -> TaskTable | None:
     of_task = rows[rows["task"] == task.task]
     if of_task.empty:
         return None
     models = tuple(dict.fromkeys(of_task["model"]))
-    metric = metric_title(str(of_task["metric"].iloc[0]), task_unit(task.task))
+    metric = metric_title(str(of_task["metric"].iloc[0]), task_unit(task.task, unit))
     levels = of_task[["group", "level"]].drop_duplicates().itertuples(index=False)
     table_rows = [
         Row(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -98,11 +98,25 @@ class TaskTable:
 
 
 def task_tables(
-    results: pd.DataFrame, comparisons: pd.DataFrame, tasks: Sequence[TaskRecord]
+    results: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    tasks: Sequence[TaskRecord],
+    units: Mapping[str, str] | None = None,
 ) -> tuple[TaskTable, ...]:
-    """One table for each task that has results, in the order of the tasks."""
+    """One table for each task that has results, in the order of the tasks.
+
+    Args:
+        results: of all tasks.
+        comparisons: of all tasks; without rows where none are to be shown.
+        tasks: which.
+        units: of numbers, by task, where the tasks' names do not tell.
+    """
     present = [(task, results[results["task"] == task.task]) for task in tasks]
-    return tuple(_table(rows, comparisons, task) for task, rows in present if not rows.empty)
+    return tuple(
+        _table(rows, comparisons, task, task_unit(task.task, (units or {}).get(task.task, "")))
+        for task, rows in present
+        if not rows.empty
+    )
 
 
 def as_markdown(tables: Sequence[TaskTable]) -> str:
@@ -146,9 +160,11 @@ def as_csv(results: pd.DataFrame) -> str:
     return results.reindex(columns=_CSV_COLUMNS).to_csv(index=False)
 
 
-def _table(of_task: pd.DataFrame, comparisons: pd.DataFrame, task: TaskRecord) -> TaskTable:
+def _table(
+    of_task: pd.DataFrame, comparisons: pd.DataFrame, task: TaskRecord, unit: str
+) -> TaskTable:
     is_detail = of_task["metric"].isin(_DETAILS)
-    columns, rows = _columns_and_rows(of_task[~is_detail], task)
+    columns, rows = _columns_and_rows(of_task[~is_detail], task, unit)
     if not comparisons.empty:
         against = (_AGAINST_SITE if task.task == SITE_TASK else _AGAINST).format(_ours(comparisons))
         columns = (*columns, against)
@@ -159,18 +175,18 @@ def _table(of_task: pd.DataFrame, comparisons: pd.DataFrame, task: TaskRecord) -
     details = None
     if is_detail.any():
         details = TaskTable(
-            task, _DETAILS_TITLES[task.kind], *_columns_and_rows(of_task[is_detail], task)
+            task, _DETAILS_TITLES[task.kind], *_columns_and_rows(of_task[is_detail], task, unit)
         )
     return TaskTable(task, task_title(task.task), columns, rows, details)
 
 
 def _columns_and_rows(
-    results: pd.DataFrame, task: TaskRecord
+    results: pd.DataFrame, task: TaskRecord, unit: str
 ) -> tuple[tuple[str, ...], tuple[Row, ...]]:
     is_site = task.task == SITE_TASK
     metrics = results.drop_duplicates("metric")
     labels = tuple(
-        metric_title(metric, task_unit(task.task)) + ("" if is_site else _ARROWS[better])
+        metric_title(metric, unit) + ("" if is_site else _ARROWS[better])
         for metric, better in zip(metrics["metric"], metrics["better"], strict=True)
     )
     best = {} if is_site else {str(name): _best(rows) for name, rows in results.groupby("metric")}

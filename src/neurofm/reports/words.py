@@ -24,9 +24,9 @@ def task_title(task: str) -> str:
     return _TITLES.get(task, (task.replace("_", " "), ""))[0]
 
 
-def task_unit(task: str) -> str:
-    """The unit of a regression target, where it is known; else empty."""
-    return _TITLES.get(task, ("", ""))[1]
+def task_unit(task: str, given: str = "") -> str:
+    """The unit of a regression target: the given one, or where it is known; else empty."""
+    return given or _TITLES.get(task, ("", ""))[1]
 
 
 def number(value: float, metric: str, beside: float | None = None) -> str:

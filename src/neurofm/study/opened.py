@@ -20,6 +20,7 @@ from neurofm.models.suitability import check_contract, check_overlap
 from neurofm.models.weights import load_weights
 from neurofm.store.reader import Store
 from neurofm.study.cells import task_split
+from neurofm.study.site_task import site_task
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class OpenedStudy:
         encoders: the pre-trained weights by their names.
         tasks: every task and share of its training part, by its short name and the share; places
             are in `frame`.
+        site: the site as a task of the same people, where they are of several.
         rows: rows of the store that any task needs, ascending.
         frame: their index rows.
         seen: of each encoder, people of validation and test parts whom it has seen; None where the
@@ -52,6 +54,7 @@ class OpenedStudy:
     store: Store
     encoders: Mapping[str, GivenRun]
     tasks: Mapping[tuple[str, float], PartedTask]
+    site: PartedTask | None
     rows: Int[np.ndarray, " rows"]
     frame: pd.DataFrame
     seen: Mapping[str, int | None]
@@ -81,10 +84,39 @@ def open_study(
         RunError: a task has nobody to test.
     """
     encoders = _encoders(study, weights)
+    tasks = _tasks(study, store.index)
+    notes: list[str] = []
+    seen: dict[str, int | None] = {}
+    judged = _judged(store.index, [tasks[task.name, 1.0] for task in study.tasks])
+    for name, run in encoders.items():
+        found = check_contract(store, run.card, allowed.other_contract)
+        seen[name], more = check_overlap(run.card, judged, allowed.overlap)
+        notes += [f"{name}: {note}" for note in (*found, *more)]
+    rows = np.unique(np.concatenate([parted.target.rows for parted in tasks.values()]))
+    frame = store.index.loc[rows]
+    cards = [run.card for run in encoders.values()]
+    site, more = site_task(study, frame, study_split(study), cards, allowed.overlap)
+    notes += more
+    return OpenedStudy(
+        study=study,
+        store=store,
+        encoders=encoders,
+        tasks={key: parted.placed(rows) for key, parted in tasks.items()},
+        site=site.placed(rows) if site else None,
+        rows=rows,
+        frame=frame.reset_index(drop=True),
+        seen=seen,
+        warnings=tuple(notes),
+        data=fingerprint_of([store.content, rows.tolist()]),
+    )
+
+
+def _tasks(study: StudyConfig, index: pd.DataFrame) -> dict[tuple[str, float], PartedTask]:
+    """Every task and share, rows as in the index."""
     split = study_split(study)
     tasks = {
         (task.name, fraction): divide(
-            store.index, task.target, task_split(split, task, fraction), task.classes
+            index, task.target, task_split(split, task, fraction), task.classes
         )
         for task in study.tasks
         for fraction in study.fractions
@@ -95,26 +127,7 @@ def open_study(
                 f"the task '{name}' has nothing to test ({parted.why_not})",
                 "see its cohorts and classes, and the split of the index", "store",
             )  # fmt: skip
-    notes: list[str] = []
-    seen: dict[str, int | None] = {}
-    judged = _judged(store.index, [tasks[task.name, 1.0] for task in study.tasks])
-    for name, run in encoders.items():
-        found = check_contract(store, run.card, allowed.other_contract)
-        seen[name], more = check_overlap(run.card, judged, allowed.overlap)
-        notes += [f"{name}: {note}" for note in (*found, *more)]
-    rows = np.unique(np.concatenate([parted.target.rows for parted in tasks.values()]))
-    frame = store.index.loc[rows].reset_index(drop=True)
-    return OpenedStudy(
-        study=study,
-        store=store,
-        encoders=encoders,
-        tasks={key: parted.placed(rows) for key, parted in tasks.items()},
-        rows=rows,
-        frame=frame,
-        seen=seen,
-        warnings=tuple(notes),
-        data=fingerprint_of([store.content, rows.tolist()]),
-    )
+    return tasks
 
 
 def _encoders(study: StudyConfig, weights: Mapping[str, Path]) -> dict[str, GivenRun]:

@@ -63,14 +63,15 @@ class Encoding:
             np.save(temporary, found)
         return found
 
+    def of(self, run: GivenRun) -> Features:
+        """The features by one of the study's encoders."""
+        return self.features(run.card.weights_sha256, run.encoder)
+
 
 def probe_rows(encoding: Encoding) -> pd.DataFrame:
-    """Predictions of every task and share by all probes and baselines.
-
-    The random encoders are of the architecture of the study's first encoder.
-    """
+    """Predictions of every task and share by all probes and baselines."""
     opened, progress = encoding.opened, encoding.progress
-    probed, random = _probed(encoding), _random(encoding)
+    probed, random = _probed(encoding), random_rows(encoding)
     # Small problems: several threads only wait for each other.
     with threadpool_limits(1):
         work = list(_work(opened, [*probed, *random]))
@@ -88,13 +89,13 @@ def _probed(encoding: Encoding) -> list[Model]:
     rows: list[Model] = []
     for model in opened.study.models:
         if model.recipe is None and model.encoder is not None:
-            run = opened.encoders[model.encoder]
-            features = encoding.features(run.card.weights_sha256, run.encoder)
+            features = encoding.of(opened.encoders[model.encoder])
             rows.append(Model(model.name, (features,), model.probe))
     return rows
 
 
-def _random(encoding: Encoding) -> list[Model]:
+def random_rows(encoding: Encoding) -> list[Model]:
+    """The row of encoders with random weights, of the first encoder's architecture, if any."""
     opened = encoding.opened
     first: GivenRun | None = next(iter(opened.encoders.values()), None)
     if first is None:

@@ -16,11 +16,16 @@ from neurofm.models.weights_record import WeightsRecord
 STUDY, PREDICTIONS, RESULTS = "study.json", "predictions.parquet", "results.parquet"
 COMPARISONS, CALIBRATION = "comparisons.parquet", "calibration.parquet"
 SCANS, SUBGROUPS = "scans.parquet", "subgroups.parquet"
+LEFT_OUT = "left_out_sites.parquet"
 FAILURES = "failures.csv"
 
 
 class StudyRecord(BaseModel):
-    """Everything about a study that is no table; it names no participant and no path."""
+    """Everything about a study that is no table; it names no participant and no path.
+
+    `tasks` are the study's, in its order, then the site where the study does not ask for it.
+    `scored_by` is a fingerprint of what has predicted the test people of each task.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,11 +44,27 @@ class StudyRecord(BaseModel):
     warnings: tuple[str, ...]
     software: dict[str, str]
     preprocessing: tuple[str, ...] = ()
+    scored_by: dict[str, str] = {}
+
+    @property
+    def asked(self) -> tuple[TaskRecord, ...]:
+        """The tasks that the study asks for, in its order."""
+        return self.tasks[: len(self.study.tasks)]
+
+    @property
+    def site(self) -> TaskRecord | None:
+        """The site as a task that the study does not ask for; None where it was not evaluated."""
+        return next(iter(self.tasks[len(self.study.tasks) :]), None)
 
 
 def embeddings_file(encoder: str) -> str:
     """Name of the embeddings of one of the study's encoders."""
     return f"embeddings-{encoder}.parquet"
+
+
+def encoder_probe(encoder: str) -> str:
+    """Name of the row in which one of the study's encoders is probed for what sites do to it."""
+    return f"linear probe of {encoder}"
 
 
 def write_study(folder: Path, record: StudyRecord) -> None:

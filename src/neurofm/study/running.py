@@ -38,12 +38,15 @@ from neurofm.study.opened import Allowed, OpenedStudy, open_study
 from neurofm.study.probes import Encoding, probe_rows
 from neurofm.study.record import (
     FAILURES,
+    LEFT_OUT,
     PREDICTIONS,
     SCANS,
     StudyRecord,
     embeddings_file,
     write_study,
 )
+from neurofm.study.scored import Counted, count_scored
+from neurofm.study.site_probes import left_out_rows, site_rows
 from neurofm.study.tabulating import derive_study
 from neurofm.versions import software_record
 
@@ -80,8 +83,8 @@ def run_study(  # noqa: PLR0917 - what, of what, with what, where to, how
     """Train and test every cell of a study; finished cells of an earlier call are kept.
 
     The folder receives `cells/` (a run and its predictions each), `features/`,
-    `predictions.parquet`, `results.parquet`, `comparisons.parquet`, `failures.csv` where a cell
-    failed and, last, `study.json`.
+    `predictions.parquet`, `left_out_sites.parquet`, the tables that follow from them,
+    `failures.csv` where a cell failed and, last, `study.json`.
 
     Args:
         study: what is to be done.
@@ -109,16 +112,12 @@ def run_study(  # noqa: PLR0917 - what, of what, with what, where to, how
         failures = _work(cells, folder, machinery, progress)
         encoding = Encoding(opened, folder / "features", machinery.device, progress)
         finished = [cell for cell in cells if is_done(cell)]
-        tables = [*map(_predictions, finished), probe_rows(encoding)]
-        predictions = _in_order(pd.concat(tables), opened.study)
         for name, run in opened.encoders.items():
-            sha256 = run.card.weights_sha256
             write_embeddings(
-                folder / embeddings_file(name), opened.frame,
-                encoding.features(sha256, run.encoder), sha256,
-                store.contract.fingerprint(),
+                folder / embeddings_file(name), opened.frame, encoding.of(run),
+                run.card.weights_sha256, store.contract.fingerprint(),
             )  # fmt: skip
-        return _conclude(opened, finished, predictions, failures, folder), failures
+        return _conclude(encoding, finished, failures, folder), failures
 
 
 def _claim(opened: OpenedStudy, folder: Path) -> None:
@@ -204,20 +203,33 @@ def _predictions(cell: Cell) -> pd.DataFrame:
 
 
 def _conclude(
-    opened: OpenedStudy,
-    finished: Sequence[Cell],
-    predictions: pd.DataFrame,
-    failures: Sequence[Failure],
-    folder: Path,
+    encoding: Encoding, finished: Sequence[Cell], failures: Sequence[Failure], folder: Path
 ) -> StudyRecord:
-    tasks, scans = tuple(_task_records(opened)), scans_table(opened.frame)
-    derived = derive_study(predictions, scans, tasks, opened.study)
-    write_tables(folder, {PREDICTIONS: predictions, SCANS: scans, **derived.tables})
+    opened, scans = encoding.opened, scans_table(encoding.opened.frame)
+    tables = [*map(_predictions, finished), probe_rows(encoding), site_rows(encoding)]
+    predictions = _in_order(pd.concat([each for each in tables if len(each)]), opened.study)
+    left_out = left_out_rows(encoding)
+    counted = count_scored(opened, tuple(_task_records(opened)), predictions, finished, folder)
+    derived = derive_study(predictions, scans, left_out, counted.tasks, opened.study)
+    saved = {PREDICTIONS: predictions, SCANS: scans, LEFT_OUT: left_out}
+    write_tables(folder, {**saved, **derived.tables})
+    record = _record(opened, counted, finished, failures, counted.warnings + derived.warnings)
+    write_study(folder, record)
+    return record
+
+
+def _record(
+    opened: OpenedStudy,
+    counted: Counted,
+    finished: Sequence[Cell],
+    failures: Sequence[Failure],
+    warnings: tuple[str, ...],
+) -> StudyRecord:
     seconds = [read_json(cell.folder / CELL)["seconds"] for cell in finished]
     cohorts, store = opened.frame.groupby("cohort"), opened.store
-    record = StudyRecord(
+    return StudyRecord(
         study=opened.study,
-        tasks=tasks,
+        tasks=counted.tasks,
         encoders=tuple(
             weights_record(run.card, run.model, opened.seen[name])
             for name, run in opened.encoders.items()
@@ -232,14 +244,15 @@ def _conclude(
         cells=len(finished) + len(failures),
         failed=tuple(failure.participant for failure in failures),
         seconds_of_cells=round(sum(seconds), 1),
-        warnings=opened.warnings + derived.warnings,
+        warnings=opened.warnings + warnings,
         software=software_record(),
         preprocessing=store.contract.in_words(),
+        scored_by=counted.scored_by,
     )
-    write_study(folder, record)
-    return record
 
 
 def _task_records(opened: OpenedStudy) -> Iterator[TaskRecord]:
     for task in opened.study.tasks:
         yield task_record(opened.whole(task)).model_copy(update={"task": task.name})
+    if opened.site is not None:
+        yield task_record(opened.site)
