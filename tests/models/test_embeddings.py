@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from neurofm.config import PreprocessConfig
-from neurofm.errors import ContractError, TableError
+from neurofm.errors import ContractError, RunError, TableError
 from neurofm.models.embeddings import join_embeddings, read_embeddings, write_embeddings
 from neurofm.preprocess.contract import contract_of
 
@@ -48,6 +49,20 @@ def test_a_csv_has_a_column_for_each_number(tmp_path: Path) -> None:
     table = pd.read_csv(tmp_path / "e.csv")
     assert table.columns.tolist() == ["scan_id", "model", "contract", "e0000", "e0001", "e0002"]
     assert table["e0002"].tolist() == [0.1, 0.1]
+
+
+def test_a_csv_does_not_stand_without_its_contract(tmp_path: Path) -> None:
+    """F1: there is room for the table, but not for the contract beside it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(RunError, match=r"e.contract.json: cannot be written \(File too large"):
+            _write(tmp_path / "e.csv", "a")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+    _write(tmp_path / "e.csv", "a")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["e.contract.json", "e.csv"]
 
 
 @FORMS

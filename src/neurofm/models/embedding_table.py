@@ -59,11 +59,7 @@ def write_embedding_table(
     exact = embeddings.astype(np.float32)
     if path.suffix == CSV:
         numbers = pd.DataFrame(exact, columns=feature_names(exact.shape[1]))
-        if preprocessing is not None:
-            write_json(contract_beside(path), preprocessing.model_dump(mode="json"))
-        with atomic_path(path) as temporary:
-            whole = pd.concat([frame.reset_index(drop=True), numbers], axis=1)
-            whole.to_csv(temporary, index=False)
+        _write_csv(path, pd.concat([frame.reset_index(drop=True), numbers], axis=1), preprocessing)
         return
     rows = embedding_rows(exact)
     arrow = pa.Table.from_pandas(frame, preserve_index=False)
@@ -94,6 +90,19 @@ def read_embedding_table(path: Path) -> tuple[pd.DataFrame, Contract | None]:
         return arrow.to_pandas(), known
     except (OSError, ValueError, ConfigError) as error:
         raise TableError(f"cannot be read ({error})", "embed again", path) from None
+
+
+def _write_csv(path: Path, table: pd.DataFrame, preprocessing: Contract | None) -> None:
+    """Write a CSV and its contract beside it, or neither of them."""
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False)
+    if preprocessing is None:
+        return
+    try:
+        write_json(contract_beside(path), preprocessing.model_dump(mode="json"))
+    except BaseException:
+        path.unlink()
+        raise
 
 
 def _from_csv(path: Path) -> pd.DataFrame:
