@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from neurofm.commands.import_weights import import_weights
+from neurofm.commands.weights_reference import folder_of
 from neurofm.config.encoders import ResNetConfig
 from neurofm.errors import WeightsError
 from neurofm.models.encoder import build_encoder
@@ -28,5 +29,12 @@ def test_a_checkpoint_without_projector_is_imported_only_when_asked(
         import_weights(checkpoint, output=tmp_path / "weights")
     assert import_weights(checkpoint, output=tmp_path / "weights", allow_incomplete=True) == 0
     printed = capsys.readouterr()
-    assert "123 matched, 2 missing, 0 unexpected" in printed.out
+    coverage = "3d-neuro-simclr: 123 tensors loaded, 2 missing, 0 unexpected"
+    assert f"{coverage} -> {tmp_path / 'weights'}" in printed.out
     assert "missing: projector.0.weight" in printed.err
+    assert "\nCite: Kaczmarek E" in printed.err
+    assert "\nTerms: As published" in printed.err
+    folder_of(str(tmp_path / "weights"))
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == f"Weights: {coverage}"
+    assert [line.split()[0] for line in told[1:]] == ["Cite:", "Terms:"]

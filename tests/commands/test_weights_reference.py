@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from neurofm.commands.app import main
 from neurofm.commands.weights_reference import folder_of
+from neurofm.config.encoders import MonaiResNetConfig
+from neurofm.config.preparation import StoreConfig
+from neurofm.models.encoder import build_encoder
+from neurofm.store.packing import pack
 
 REFERENCE = "hf://lab/brain"
 
@@ -22,6 +28,18 @@ def commit(hub: Any, small_bundle: Path) -> str:
     return str(hub.repositories["lab/brain"].commit(files))
 
 
+@pytest.fixture
+def medicalnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small checkpoint in MedicalNet's layout; what is imported from it goes to a cache apart."""
+    monkeypatch.setenv("NEUROFM_CACHE", str(tmp_path / "cache"))
+    config = MonaiResNetConfig(
+        blocks=(1, 1, 1, 1), widths=(4, 4, 8, 8), stem_stride=2, shortcut_bias=False
+    )
+    path = tmp_path / "medicalnet.pth"
+    torch.save({"state_dict": build_encoder(config, seed=1).state_dict()}, path)
+    return path
+
+
 def test_the_commit_that_is_used_is_told(
     commit: str, small_bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -31,6 +49,45 @@ def test_the_commit_that_is_used_is_told(
     assert printed.out == ""
     assert folder_of(str(small_bundle)) == small_bundle
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["embed", "none.nii.gz", "-o", "e.parquet", "--weights"],
+        ["embed", "none.csv", "-o", "e.csv", "--prepared-by", "turboprep", "--transform", "rigid",
+         "--weights"],
+        ["predict", "none.nii.gz", "-o", "p.csv", "--weights"],
+        ["explain", "none.nii.gz", "-o", "maps", "--weights"],
+        ["train", "finetune-simclr", "--store", "none", "-o", "run", "--weights"],
+        ["export", "-o", "a.txt"],
+    ],
+    ids=["embed", "turboprep", "predict", "explain", "train", "export"],
+)  # fmt: skip
+def test_what_is_known_of_foreign_weights_is_told_before_the_work(
+    medicalnet: Path, neurofm: Any, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(medicalnet.parent)
+    done = neurofm(*arguments, medicalnet)
+    where, coverage, cite, terms, *others = done.stderr.splitlines()
+    assert where.startswith(f"Weights: {medicalnet} as imported in ")
+    assert re.fullmatch(
+        r"Weights: medicalnet: \d+ tensors loaded, 0 missing, 0 unexpected", coverage
+    )
+    assert cite.startswith("Cite: Chen S")
+    assert terms.startswith("Terms: As published")
+    assert others, "the work failed after that"
+    assert done.returncode in (1, 2)
+
+
+def test_weights_are_evaluated_with_their_citation_shown(
+    medicalnet: Path, fake: Any, tmp_path: Path, neurofm: Any
+) -> None:
+    pack(fake.write(tmp_path / "derivatives", 2), tmp_path / "store", StoreConfig(spacing_mm=6.0))
+    done = neurofm("evaluate", "simclr-paper", "--store", tmp_path / "store", "-o",
+                   tmp_path / "out", "--weights", f"theirs={medicalnet}")  # fmt: skip
+    assert "\nCite: Chen S" in done.stderr
+    assert "ContractError: the store is at 6 mm" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,6 +56,20 @@ def test_it_works_in_pipelines_cross_validation_and_searches(weights: Path) -> N
     assert cross_val_score(line, given, labels, cv=4).mean() > 0.9
     search = GridSearchCV(line, {"logisticregression__C": [0.1, 1.0]}, cv=2)
     assert search.fit(given, labels).predict(given).shape == (16,)
+
+
+def test_weights_on_the_hub_and_checkpoints_are_located_first(
+    hub: Any, small_bundle: Path, medicalnet: Path
+) -> None:
+    from hub_stand_in import Repository  # type: ignore[import-not-found]
+
+    hub.repositories["lab/brain"] = Repository()
+    files = {path.name: path.read_bytes() for path in small_bundle.iterdir()}
+    hub.repositories["lab/brain"].commit(files)
+    pulled, local = (EmbeddingTransformer(each) for each in ("hf://lab/brain", small_bundle))
+    assert np.array_equal(pulled.fit_transform(volumes(2)), local.fit_transform(volumes(2)))
+    assert pulled.weights == "hf://lab/brain"
+    assert EmbeddingTransformer(medicalnet).fit([]).n_features_out_ == 8
 
 
 def test_it_keeps_scikit_learns_habits(weights: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from neurofm.commands.console import err, out
+from neurofm.commands.weights_reference import show_origin
 
 
 def import_weights(
@@ -41,10 +42,6 @@ def import_weights(
     ):
         for name in names:
             err.print(f"{kind}: {name}", markup=False, soft_wrap=True)
-    out.print(
-        f"{report.adapter}: {len(report.matched)} matched, {len(report.missing)} missing, "
-        f"{len(report.unexpected)} unexpected -> {output}",
-        markup=False,
-        soft_wrap=True,
-    )
+    out.print(f"{report.in_words()} -> {output}", markup=False, soft_wrap=True)
+    show_origin(output)
     return 0

@@ -1,4 +1,4 @@
-"""What stands behind --weights: a reference becomes a folder, and where it came from is told."""
+"""What stands behind --weights: a reference becomes a folder; origin and terms are told."""
 
 from __future__ import annotations
 
@@ -18,11 +18,22 @@ def folder_of(reference: str) -> Path:
 
 
 def located(reference: str) -> Located:
-    """The weights that a reference names, on this machine."""
+    """The weights that a reference names, on this machine; what a user has to know is printed."""
     from neurofm.models.references import locate
 
     found = locate(reference, BarProgress())
     if not out.quiet:
         for note in found.notes:
             err.print(f"Weights: {note}", markup=False, soft_wrap=True)
+    show_origin(found.folder)
     return found
+
+
+def show_origin(folder: Path) -> None:
+    """Print whom to cite for weights that others made, and under which terms they may be used."""
+    from neurofm.models.card import read_card
+    from neurofm.models.suitability import origin_of
+
+    if not out.quiet:
+        for line in origin_of(read_card(folder)):
+            err.print(line, markup=False, soft_wrap=True)

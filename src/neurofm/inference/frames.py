@@ -9,8 +9,11 @@ import pandas as pd
 
 from neurofm.inference.embed import encode_by
 from neurofm.inference.predict import predict_table
+from neurofm.models.card import read_card
 from neurofm.models.embedding_table import embedding_rows
 from neurofm.models.embeddings import without_places
+from neurofm.models.references import Located, locate
+from neurofm.models.suitability import origin_of
 from neurofm.models.weights import load_weights
 
 PathOrText = Path | str
@@ -29,26 +32,27 @@ def embed(
     Args:
         paths: scan files, folders, tables or indexes of raw scans; or one packed store, or one
             folder of neurofm preprocess.
-        weights: run folder or weights folder.
+        weights: a run, a bundle, "hf://OWNER/NAME[@REVISION]", or a published checkpoint.
         work: where preprocessed scans and features are kept and found again; None keeps none.
         workers: processes that preprocess scans side by side.
         allow_other_preprocessing: go on where the preprocessing is not the model's.
 
     Returns:
         a row a scan; `embedding` is a float32 array, or None where `reason` says why. What a reader
-        must know is in `attrs["notes"]`.
+        must know is in `attrs["notes"]`, with the citation and terms of the weights.
 
     Raises:
-        NeurofmError: as `embed_sources`.
+        NeurofmError: as `locate` and `embed_sources`.
     """
+    found = locate(weights)
     encoded = encode_by(
-        [load_weights(Path(weights))], _several(paths), work=None if work is None else Path(work),
+        [load_weights(found.folder)], _several(paths), work=None if work is None else Path(work),
         workers=workers, allow_other_contract=allow_other_preprocessing,
     )  # fmt: skip
     (features,), (model,) = encoded.features, encoded.models
     table = without_places(encoded.table).assign(model=model, contract=encoded.contract)
     table["embedding"] = pd.Series(embedding_rows(features), table.index, dtype=object)
-    table.attrs["notes"] = list(encoded.notes)
+    table.attrs["notes"] = _notes([found], encoded.notes)
     return table
 
 
@@ -65,7 +69,8 @@ def predict(
 
     Args:
         paths: as for `embed`.
-        weights: a run of neurofm train or a bundle of one, or several for an ensemble.
+        weights: a run of neurofm train, a bundle of one, or "hf://OWNER/NAME[@REVISION]"; several
+            for an ensemble.
         interval: the share of new people whose truth is to lie in the interval or set.
         work: as for `embed`.
         workers: as for `embed`.
@@ -73,19 +78,30 @@ def predict(
 
     Returns:
         a row a scan, with an empty prediction where `reason` says why. What a reader must know is
-        in `attrs["notes"]`.
+        in `attrs["notes"]`, with the citation and terms of the weights.
 
     Raises:
-        NeurofmError: as `predict_table`.
+        NeurofmError: as `locate` and `predict_table`.
     """
+    found = [locate(each) for each in _listed(weights)]
     predicted = predict_table(
-        _several(paths), _several(weights), level=interval,
+        _several(paths), [each.folder for each in found], level=interval,
         work=None if work is None else Path(work), workers=workers,
         allow_other_contract=allow_other_preprocessing,
     )  # fmt: skip
-    predicted.table.attrs["notes"] = list(predicted.done.notes)
+    predicted.table.attrs["notes"] = _notes(found, predicted.done.notes)
     return predicted.table
 
 
+def _notes(weights: Sequence[Located], others: Sequence[str]) -> list[str]:
+    """What weights are and under which terms, each line once; then the other notes."""
+    known = [note for each in weights for note in (*each.notes, *origin_of(read_card(each.folder)))]
+    return [*dict.fromkeys(known), *others]
+
+
 def _several(paths: PathOrText | Sequence[PathOrText]) -> list[Path]:
-    return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    return [Path(path) for path in _listed(paths)]
+
+
+def _listed(given: PathOrText | Sequence[PathOrText]) -> list[PathOrText]:
+    return [given] if isinstance(given, str | Path) else list(given)

@@ -20,6 +20,7 @@ from neurofm.inference.embed import KEPT_EMBEDDINGS, encode_by, preprocessing_of
 from neurofm.models.card import Card, read_card
 from neurofm.models.embedding_table import feature_names
 from neurofm.models.embeddings import BATCH_VOXELS
+from neurofm.models.references import locate
 from neurofm.models.weights import load_encoder, load_weights
 from neurofm.preprocess.contract import contract_of
 from neurofm.training.device import choose_device
@@ -32,7 +33,7 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
     """Turns scans into the features of a frozen encoder; fitting learns nothing.
 
     Args:
-        weights: run folder, weights folder or bundle.
+        weights: a run, a bundle, "hf://OWNER/NAME[@REVISION]", or a published checkpoint.
         work: a folder where preprocessed scans and embeddings are kept, so that cross-validation
             prepares each scan once. None keeps none. Several processes cannot fill it at the same
             time: transform all scans once before a search with `n_jobs`.
@@ -56,9 +57,9 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         """Read how many features the weights give; scans and labels are not looked at.
 
         Raises:
-            WeightsError: the weights cannot be read.
+            WeightsError: the weights cannot be found or read.
         """
-        self.n_features_out_ = read_card(Path(self.weights)).features
+        self.n_features_out_ = self._card().features
         return self
 
     def transform(self, X: Any) -> Float[np.ndarray, "scans features"]:  # noqa: N803
@@ -71,9 +72,9 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         Raises:
             ScanError: some scans cannot be embedded; names them, and no other is embedded.
             ConfigError: neither paths nor volumes of the encoder's shape.
-            ContractError, WeightsError: as `embed_sources`.
+            ContractError, TableError, WeightsError: as `embed_sources`.
         """
-        card = read_card(Path(self.weights))
+        card = self._card()
         values = X.to_numpy() if isinstance(X, pd.DataFrame | pd.Series) else np.asarray(X)
         if values.dtype.kind in "OUS":
             flat = values.reshape(-1) if values.ndim == 2 and values.shape[1] == 1 else values
@@ -82,8 +83,7 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
         """e0000, e0001, ..., as in the columns of a CSV of embeddings."""
-        count = read_card(Path(self.weights)).features
-        return np.asarray(feature_names(count), dtype=object)
+        return np.asarray(feature_names(self._card().features), dtype=object)
 
     def __sklearn_is_fitted__(self) -> bool:
         return True  # there is nothing to learn
@@ -95,6 +95,9 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         tags.input_tags.string = True
         tags.input_tags.three_d_array = True
         return tags
+
+    def _card(self) -> Card:
+        return read_card(locate(self.weights).folder)
 
     def _of_paths(
         self, paths: list[Path], card: Card
@@ -138,7 +141,7 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
             columns = {"participant_id": people, "path": [str(place) for place in places]}
             pd.DataFrame(columns).to_csv(listed, index=False)
             encoded = encode_by(
-                [load_weights(Path(self.weights))], [listed],
+                [load_weights(locate(self.weights).folder)], [listed],
                 work=None if self.work is None else Path(self.work), workers=self.workers,
                 allow_other_contract=self.allow_other_preprocessing,
             )  # fmt: skip
@@ -168,7 +171,7 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         batch = np.asarray(volumes, dtype=np.float32).reshape(-1, 1, *shape)
         finite = np.isfinite(batch).all(axis=(1, 2, 3, 4))
         _refuse([f"volume {row} (holds NaN or Inf)" for row in np.flatnonzero(~finite)])
-        device, encoder = choose_device(), load_encoder(Path(self.weights))
+        device, encoder = choose_device(), load_encoder(self.weights)
         encoder.to(device)
         size, rows = max(1, BATCH_VOXELS // int(np.prod(shape))), []
         with torch.inference_mode():

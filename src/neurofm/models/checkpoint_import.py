@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,35 +15,12 @@ from neurofm.models.adapters import Adapted, Adapter, find_adapter
 from neurofm.models.card import CARD_FILE, Card
 from neurofm.models.checkpoint_file import read_checkpoint
 from neurofm.models.encoder import build_encoder
+from neurofm.models.import_report import ImportReport, write_report
 from neurofm.models.projector import build_projector
 from neurofm.models.weights import WEIGHTS_FILE, save_weights
 from neurofm.versions import software_record
 
 _WRAPPERS = ("module.", "_orig_mod.")
-
-
-@dataclass(frozen=True)
-class ImportReport:
-    """Names of a checkpoint against those of the network that its adapter says it is.
-
-    Attributes:
-        adapter: name of the adapter.
-        matched: present with the right shape.
-        missing: not in the checkpoint, or there with another shape.
-        unexpected: in the checkpoint only, or there with another shape (then shown).
-        left_out: layers for another task, which an encoder does without.
-    """
-
-    matched: tuple[str, ...]
-    missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
-    adapter: str = ""
-    left_out: tuple[str, ...] = ()
-
-    @property
-    def is_complete(self) -> bool:
-        """Nothing missing, nothing left over."""
-        return not self.missing and not self.unexpected
 
 
 def import_checkpoint(
@@ -54,6 +30,8 @@ def import_checkpoint(
     adapter: Adapter | str | None = None,
 ) -> ImportReport:
     """Turn a foreign checkpoint into `weights.safetensors` and `card.json` in `folder`.
+
+    What became of its names is kept beside them, in `import.json`.
 
     Names may start with `module.` or `_orig_mod.` (several processes, compiled); half precision
     becomes float32.
@@ -80,11 +58,12 @@ def import_checkpoint(
         raise WeightsError(error.what, error.mend, path) from None
     expected = _fresh_model(adapted).state_dict()
     found = _with_counters(adapted.state, expected)
-    report = replace(_compare(found, expected), adapter=chosen.name, left_out=adapted.left_out)
+    report = _compare(found, expected, chosen.name, adapted.left_out)
     if not report.matched or not (report.is_complete or allow_incomplete):
         raise WeightsError(_describe(report), _mend(report), path)
     tensors = expected | {name: _as_float32(found[name]) for name in report.matched}
     save_weights(folder, tensors, _card(path, adapted, report))
+    write_report(folder, report)
     return report
 
 
@@ -122,7 +101,12 @@ def _with_counters(
     return counters | dict(found)
 
 
-def _compare(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> ImportReport:
+def _compare(
+    found: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+    adapter: str,
+    left_out: tuple[str, ...],
+) -> ImportReport:
     fits = {
         name for name in found if name in expected and found[name].shape == expected[name].shape
     }
@@ -134,6 +118,8 @@ def _compare(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Imp
             for name, tensor in found.items()
             if name not in fits
         ),
+        adapter=adapter,
+        left_out=left_out,
     )
 
 

@@ -11,6 +11,7 @@ from neurofm.errors import RunError, WeightsError
 from neurofm.files import explained_writing, sha256_of
 from neurofm.models.card import read_card
 from neurofm.models.checkpoint_import import import_checkpoint
+from neurofm.models.import_report import read_report
 from neurofm.models.weights import WEIGHTS_FILE
 from neurofm.versions import package_version
 
@@ -72,6 +73,7 @@ def _import_into(folder: Path, checkpoint: Path) -> None:
 
 def _is_whole(folder: Path) -> bool:
     try:
-        return read_card(folder).weights_sha256 == sha256_of(folder / WEIGHTS_FILE)
+        whole = read_card(folder).weights_sha256 == sha256_of(folder / WEIGHTS_FILE)
+        return whole and read_report(folder) is not None
     except (WeightsError, OSError):
         return False

@@ -9,6 +9,7 @@ from pathlib import Path
 from neurofm.errors import WeightsError
 from neurofm.models.checksums import CHECKSUMS_FILE, PARTS
 from neurofm.models.hub import is_hub_reference, parse_hub_reference
+from neurofm.models.import_report import read_report
 from neurofm.models.imported import imported
 from neurofm.models.pulling import pull
 from neurofm.progress import Progress, SilentProgress
@@ -21,7 +22,8 @@ class Located:
     Attributes:
         folder: holds them.
         name: the last part of the reference, as a short name.
-        notes: where they come from, in plain words; none for a folder.
+        notes: where they come from and how much of a checkpoint was loaded, in plain words; none
+            for a folder of neurofm's own weights.
     """
 
     folder: Path
@@ -53,5 +55,11 @@ def locate(reference: str | Path, progress: Progress | None = None) -> Located:
         raise WeightsError("is a part of weights", f"give its folder: {path.parent}", path)
     if path.is_file():
         folder = imported(path)
-        return Located(folder, path.name.partition(".")[0], (f"{path} as imported in {folder}",))
-    return Located(path, path.resolve().name)
+        notes = (f"{path} as imported in {folder}", *_coverage(folder))
+        return Located(folder, path.name.partition(".")[0], notes)
+    return Located(path, path.resolve().name, _coverage(path))
+
+
+def _coverage(folder: Path) -> tuple[str, ...]:
+    report = read_report(folder)
+    return (report.in_words(),) if report else ()

@@ -59,7 +59,7 @@ def stands_in(card: Card, given: Contract) -> bool:
 def origin_of(card: Card) -> tuple[str, ...]:
     """What a user of weights that others made has to know: whom to cite, and the terms."""
     said = (("Cite", card.citation), ("Terms", card.terms))
-    return tuple(f"{word}: {text}" for word, text in said if text)
+    return tuple(" ".join(f"{word}: {text}".split()) for word, text in said if text)
 
 
 def check_overlap(
