@@ -24,6 +24,7 @@ from neurofm.models.population import fit_population, population_tensors
 from neurofm.models.released_model import released_contract
 from neurofm.models.weights import load_weights, save_weights
 from neurofm.preprocess.contract import Contract, contract_of
+from neurofm.progress import SilentProgress
 from neurofm.store.packing import pack
 
 RECIPE = check_recipe(
@@ -35,6 +36,7 @@ RECIPE = check_recipe(
     },
     where="a test",
 )
+STORE = StoreConfig(spacing_mm=6.0)
 
 
 def card(contract: Contract, recipe: Recipe | None = RECIPE, spacing_mm: float = 6.0) -> Card:
@@ -74,13 +76,9 @@ def test_derivatives_need_no_preprocessing_and_give_what_their_store_gives(
 ) -> None:
     pack(derivatives, tmp_path / "store", StoreConfig(spacing_mm=6.0))
     weights = write_weights(tmp_path / "weights", card(fake.contract()))
-    (derivatives / "failures.csv").write_text("path,participant,step,kind,reason\na,b,c,d,e\n")
     for source, output in ((derivatives, "d.csv"), (tmp_path / "store", "s.parquet")):
         done = embed_sources([source], weights, tmp_path / output)
-        assert done.scans == 5
-        assert any("1 scans failed preprocessing" in note for note in done.notes) == (
-            source == derivatives
-        )
+        assert (done.scans, done.failures) == (5, ())
     (ours, of_files), (theirs, of_store) = (
         read_embeddings(tmp_path / name) for name in ("d.csv", "s.parquet")
     )
@@ -133,6 +131,60 @@ def test_what_was_encoded_is_kept_with_the_work_and_found_again(
     save_weights(tmp_path / "others", tensors, card(fake.contract()))
     embed_sources([derivatives], tmp_path / "others", tmp_path / "3.parquet", work=work)
     assert (read_embeddings(tmp_path / "3.parquet")[1] != 7).all()
+
+
+class Stopped(SilentProgress):
+    """Stops the work after some scans, as Ctrl-C does."""
+
+    def __init__(self, after: int) -> None:
+        self.left, self.done_before = after, 0
+
+    def start(self, what: str, total: int, unit: str, done: int = 0) -> None:
+        self.done_before = done
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        self.left -= count
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+
+def test_a_packed_store_goes_on_where_it_was_stopped(
+    fake: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neurofm.inference.features.BATCH_VOXELS", 2 * 25 * 32 * 32)
+    store, work, whole = (tmp_path / name for name in ("store", "work", "whole.parquet"))
+    pack(fake.write(tmp_path / "derivatives", 5), store, StoreConfig(spacing_mm=6.0))
+    weights = write_weights(tmp_path / "weights", card(fake.contract()))
+    embed_sources([store], weights, whole)
+    with pytest.raises(KeyboardInterrupt):
+        embed_sources([store], weights, tmp_path / "1.parquet", work=work, progress=Stopped(3))
+    kept = {path: path.stat().st_mtime_ns for path in (work / ".embeddings").iterdir()}
+    assert len(kept) == 2
+    again = Stopped(5)
+    embed_sources([store], weights, tmp_path / "1.parquet", work=work, progress=again)
+    assert again.done_before == 4
+    assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
+    assert (tmp_path / "1.parquet").read_bytes() == whole.read_bytes()
+
+
+def test_features_of_a_store_are_kept_for_its_content_and_the_weights(
+    fake: SimpleNamespace, tmp_path: Path
+) -> None:
+    work, weights = tmp_path / "work", write_weights(tmp_path / "w", card(fake.contract()))
+    for count in (3, 4):
+        pack(fake.write(tmp_path / f"d{count}", count), tmp_path / f"s{count}", STORE)
+    embed_sources([tmp_path / "s3"], weights, tmp_path / "1.parquet", work=work)
+    (kept,) = (work / ".embeddings").iterdir()
+    np.save(kept, np.full((3, 16), 7.0, dtype=np.float32))
+    embed_sources([tmp_path / "s3"], weights, tmp_path / "2.parquet", work=work)
+    assert (read_embeddings(tmp_path / "2.parquet")[1] == 7).all()
+    state = build_encoder(RECIPE.encoder, seed=2).state_dict()
+    tensors = {f"encoder.{name}": tensor for name, tensor in state.items()}
+    save_weights(tmp_path / "others", tensors, card(fake.contract()))
+    for number, store, model in ((3, "s3", "others"), (4, "s4", "w")):
+        output = tmp_path / f"{number}.parquet"
+        embed_sources([tmp_path / store], tmp_path / model, output, work=work)
+        assert (read_embeddings(output)[1] != 7).all()
 
 
 def test_scans_of_the_training_population_are_near_and_other_images_far(
@@ -245,15 +297,16 @@ def test_a_table_that_cannot_be_written_is_told_before_any_work(
     assert not work.exists()
 
 
+@pytest.mark.parametrize("name", ["e.parquet", "e.csv"])
 def test_a_table_that_finds_no_room_is_one_line_and_leaves_no_half_file(
-    neurofm: Any, fake: SimpleNamespace, tmp_path: Path
+    neurofm: Any, fake: SimpleNamespace, tmp_path: Path, name: str
 ) -> None:
     """F1: a limit on the size of files acts as a full disk does; with room the command goes on."""
-    store, weights, table = (tmp_path / name for name in ("store", "weights", "e.parquet"))
+    store, weights, table = (tmp_path / each for each in ("store", "weights", name))
     pack(fake.write(tmp_path / "derivatives", 2), store, StoreConfig(spacing_mm=6.0))
     write_weights(weights, card(fake.contract()))
     before, (soft, hard) = sorted(tmp_path.iterdir()), resource.getrlimit(resource.RLIMIT_FSIZE)
-    for room, status in ((2000, 2), (soft, 0)):
+    for room, status in ((600, 2), (soft, 0)):
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
         try:
             done = neurofm("embed", store, "--weights", weights, "-o", table)
@@ -261,10 +314,10 @@ def test_a_table_that_finds_no_room_is_one_line_and_leaves_no_half_file(
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert done.returncode == status, done.stderr
         if status:
-            assert "e.parquet: cannot be written (File too large); make room" in done.stderr
+            assert f"{name}: cannot be written (File too large); make room" in done.stderr
             assert "Traceback" not in done.stderr
             assert sorted(tmp_path.iterdir()) == before
-    assert len(pd.read_parquet(table)) == 2
+    assert len(join_embeddings([table])[0]) == 2
 
 
 def test_preprocessing_is_that_of_the_card() -> None:

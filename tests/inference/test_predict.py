@@ -215,3 +215,12 @@ def test_an_encoder_without_a_head_and_a_wrong_table_are_refused(
     (tmp_path / "p.csv").write_bytes(b"mine")
     with pytest.raises(RunError, match="exists already"):
         predict_sources([store], [bare], tmp_path / "p.csv")
+
+
+def test_a_contract_beside_a_csv_belongs_to_embeddings_and_does_not_matter(
+    fake: SimpleNamespace, store: Path, tmp_path: Path
+) -> None:
+    weights = write_weights(tmp_path / "w", AGE, fake.contract())
+    (tmp_path / "p.contract.json").write_text("mine")
+    assert predict_sources([store], [weights], tmp_path / "p.csv").scans == 4
+    assert (tmp_path / "p.contract.json").read_text() == "mine"

@@ -69,6 +69,18 @@ def test_the_released_weights_take_turboprep_data_without_being_told_to(
     assert not np.allclose(features[0], features[1])
 
 
+def test_what_was_encoded_is_kept_with_the_work(listed: Path, tmp_path: Path) -> None:
+    weights = write_weights(tmp_path / "weights", released_contract())
+    given, work = TurboPrepList(listed, "rigid"), tmp_path / "work"
+    embed_turboprep(given, weights, tmp_path / "1.parquet", work=work)
+    (kept,) = (work / ".embeddings").iterdir()
+    np.save(kept, np.full((2, 16), 7.0, dtype=np.float32))
+    embed_turboprep(given, weights, tmp_path / "2.parquet", work=work)
+    table = pd.read_parquet(tmp_path / "2.parquet")
+    assert table["reason"].notna().sum() == 1
+    assert (np.stack(table["embedding"].dropna().to_list()) == 7).all()
+
+
 def test_weights_of_another_preprocessing_refuse_it_before_any_work(
     listed: Path, tmp_path: Path
 ) -> None:

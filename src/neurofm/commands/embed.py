@@ -37,7 +37,7 @@ def embed(
     output
         The table of embeddings, a .parquet or .csv file.
     work
-        Keep the preprocessed scans here; the same command then continues.
+        Keep preprocessed scans and features here; the same command then continues.
     workers
         Processes that preprocess scans side by side.
     allow_other_preprocessing

@@ -16,24 +16,19 @@ from neurofm.config.preparation import PreprocessConfig
 from neurofm.config.recipe import check_recipe
 from neurofm.errors import ContractError, RunError
 from neurofm.files import require_writable
+from neurofm.inference.derivatives import is_derivatives, open_derivatives, whole_folder
 from neurofm.inference.distances import with_distances
-from neurofm.inference.features import KeptFeatures, encode_prepared
-from neurofm.inference.prepared import (
-    is_derivatives,
-    open_derivatives,
-    prepare_sources,
-    work_folder,
-)
+from neurofm.inference.features import KeptFeatures, encode_packed, encode_prepared
+from neurofm.inference.prepared import prepare_sources, work_folder
 from neurofm.inference.sources import is_store
 from neurofm.models.card import Card
 from neurofm.models.embedding_table import CSV, TABLE_FORMS, contract_beside
-from neurofm.models.embeddings import embed_store, write_embeddings
-from neurofm.models.suitability import origin_of, require_prepared_for
+from neurofm.models.embeddings import write_embeddings
+from neurofm.models.suitability import require_prepared_for
 from neurofm.models.weights import LoadedWeights, encoder_of, load_weights
 from neurofm.preprocess.contract import Contract, contract_of
 from neurofm.progress import Progress, SilentProgress
 from neurofm.store.reader import Store, open_store
-from neurofm.training.device import choose_device
 
 KEPT_EMBEDDINGS = ".embeddings"  # in the folder of work; no cohort's folder is called so
 
@@ -84,7 +79,7 @@ def embed_sources(
         TableError: a source cannot be read.
         WeightsError: the weights cannot be loaded.
     """
-    require_new_table(output)
+    require_new_embeddings(output)
     encoded = encode_by(
         [load_weights(weights)], sources, work=work, workers=workers,
         allow_other_contract=allow_other_contract, progress=progress,
@@ -178,28 +173,28 @@ def _encode_sources(
         ContractError: scans cannot be, or were not, preprocessed as the card says.
         TableError: a source cannot be read.
     """
-    origin = origin_of(card)
+    sources = whole_folder(sources)
+    kept = [
+        None if work is None else KeptFeatures(work / KEPT_EMBEDDINGS, model) for model in models
+    ]
     if is_store(sources):
         store = open_store(sources[0])
         notes = require_fitting(store.contract, store.spacing_mm, card, allow_other_contract)
-        packed = [embed_packed(store, encoder, progress) for encoder in encoders]
-        features = tuple(features for _, features in packed)
-        return Encoded(packed[0][0], features, store.contract, (), notes + origin, models)
-    kept: list[KeptFeatures | None] = [None] * len(encoders)
-    if work is not None:
-        kept = [KeptFeatures(work / KEPT_EMBEDDINGS, model) for model in models]
+        pairs = zip(encoders, kept, strict=True)
+        features = tuple(encode_packed(store, each, progress, place) for each, place in pairs)
+        return Encoded(packed_rows(store), features, store.contract, (), notes, models)
     if is_derivatives(sources):
-        table, contract, notes = open_derivatives(sources[0])
-        notes += require_fitting(contract, card.spacing_mm, card, allow_other_contract)
-        found = encode_prepared(table, sources[0], card, encoders, progress, kept=kept)
-        notes += origin
-        return Encoded(found.table, found.features, contract, found.failures, notes, models)
+        given = open_derivatives(sources[0])
+        notes = require_fitting(given.contract, card.spacing_mm, card, allow_other_contract)
+        found = encode_prepared(given.table, sources[0], card, encoders, progress, kept=kept)
+        failures = given.failures + found.failures
+        return Encoded(found.table, found.features, given.contract, failures, notes, models)
     config, notes = preprocessing_of(card, allow_other_contract)
     with work_folder(work) as folder:
         table, failures = prepare_sources(sources, folder, config, workers, progress)
         found = encode_prepared(table, folder, card, encoders, progress, kept=kept)
     failures, contract = failures + found.failures, contract_of(config)
-    return Encoded(found.table, found.features, contract, failures, notes + origin, models)
+    return Encoded(found.table, found.features, contract, failures, notes, models)
 
 
 def require_new(output: Path) -> None:
@@ -214,7 +209,7 @@ def require_new(output: Path) -> None:
 
 
 def require_new_table(output: Path) -> None:
-    """The same of a table, in a form that can be written and with all that is written beside it.
+    """The same of a table, in a form that can be written.
 
     Raises:
         RunError: it exists, cannot be written, or has another ending.
@@ -223,6 +218,15 @@ def require_new_table(output: Path) -> None:
         mend = f"use {' or '.join(TABLE_FORMS)}"
         raise RunError("has an ending that is no table's", mend, output)
     require_new(output)
+
+
+def require_new_embeddings(output: Path) -> None:
+    """The same of a table of embeddings, beside which a CSV has its contract.
+
+    Raises:
+        RunError: either exists, cannot be written, or has another ending.
+    """
+    require_new_table(output)
     if output.suffix == CSV:
         require_new(contract_beside(output))
 
@@ -262,9 +266,6 @@ def require_fitting(
     return require_prepared_for(card, contract, allow_other_contract)
 
 
-def embed_packed(
-    store: Store, encoder: nn.Module, progress: Progress
-) -> tuple[pd.DataFrame, Float[np.ndarray, "scans features"]]:
-    """The rows of a store, none with a reason against it, and their features."""
-    features = embed_store(encoder, store, range(len(store)), choose_device(), progress)
-    return store.index.assign(reason=pd.Series(pd.NA, store.index.index, dtype="string")), features
+def packed_rows(store: Store) -> pd.DataFrame:
+    """The rows of a store, none with a reason against it."""
+    return store.index.assign(reason=pd.Series(pd.NA, store.index.index, dtype="string"))

@@ -14,6 +14,7 @@ from neurofm.config.preparation import PreprocessConfig
 from neurofm.data.prepare import model_input, zscore_in_mask
 from neurofm.errors import ConfigError, RunError
 from neurofm.files import require_writable
+from neurofm.inference.derivatives import is_derivatives, whole_folder
 from neurofm.inference.embed import Embedded, preprocessing_of
 from neurofm.inference.explanation import (
     Asked,
@@ -94,7 +95,7 @@ def explain_sources(
 
     Raises:
         ConfigError: the method, the class or a setting does not fit the weights; or the source is
-            a packed store.
+            a packed store or a folder of preprocessed scans.
         ContractError: scans cannot be preprocessed as the weights need.
         MissingDependencyError: the library that a method needs is not installed.
         TableError: a source cannot be read.
@@ -103,9 +104,7 @@ def explain_sources(
     card, progress = read_card(weights), progress or SilentProgress()
     require_class(asked.class_name, card, weights)
     require_method(asked, card)
-    if is_store(sources):
-        what = "is a packed store, which has no raw scan to lay a map over"
-        raise ConfigError(what, "give the raw scan", sources[0])
+    _require_raw(whole_folder(sources))
     config, notes = preprocessing_of(card, allow_other_contract)
     explainer = _explainer(weights, card, asked, config, progress)
     with work_folder(work) as folder:
@@ -128,6 +127,13 @@ def require_empty(folder: Path) -> None:
     if folder.is_dir() and any(folder.iterdir()):
         raise RunError("is not empty", "choose another -o", folder)
     require_writable(folder / "map")
+
+
+def _require_raw(sources: Sequence[Path]) -> None:
+    for is_such, what in ((is_store, "packed"), (is_derivatives, "preprocessed")):
+        if is_such(sources):
+            words = f"holds {what} scans; a map is laid over a raw one"
+            raise ConfigError(words, "give the raw scan", sources[0])
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Features of preprocessed scans by one or more encoders, scan by scan, kept where asked."""
+"""Features of preprocessed or packed scans by frozen encoders, kept where asked."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from jaxtyping import Float
 from torch import nn
 
 from neurofm.cohorts.failures import Failure, failure_of
+from neurofm.data.loader import ScanLoader
 from neurofm.errors import ScanError
 from neurofm.files import atomic_path, fingerprint_of, sha256_of
 from neurofm.inference.prepared import PreparedScan, prepared_scans
 from neurofm.models.card import Card
+from neurofm.models.embeddings import BATCH_VOXELS
 from neurofm.models.encoding import encode
 from neurofm.progress import Progress
+from neurofm.store.reader import Store
 from neurofm.training.device import choose_device
 
 
@@ -78,9 +81,40 @@ def encode_prepared(
     return EncodedScans(table.assign(reason=told), features, tuple(failures))
 
 
+def encode_packed(
+    store: Store, encoder: nn.Module, progress: Progress, kept: KeptFeatures | None
+) -> Float[np.ndarray, "scans features"]:
+    """Features of all scans of a store, in its order.
+
+    Args:
+        store: an open store.
+        encoder: frozen.
+        progress: shown the course of the work.
+        kept: where the features of each batch are found again, and kept; None for nowhere.
+    """
+    size = max(1, BATCH_VOXELS // int(np.prod(store.shape)))
+    batches = [range(start, min(start + size, len(store))) for start in range(0, len(store), size)]
+    paths = [None if kept is None else kept.path_of_rows(store, rows) for rows in batches]
+    found = {
+        number: np.asarray(np.load(path, allow_pickle=False))
+        for number, path in enumerate(paths)
+        if path is not None and path.is_file()
+    }
+    waiting = [number for number in range(len(batches)) if number not in found]
+    left, device = sum(len(batches[number]) for number in waiting), choose_device()
+    progress.start("Encoding", len(store), "scans", done=len(store) - left)
+    loaded = ScanLoader(store).batches([batches[number] for number in waiting])
+    for number, batch in zip(waiting, loaded, strict=True):
+        found[number] = np.asarray(encode(encoder, [batch], device))
+        _keep(found[number], paths[number])
+        progress.advance(len(batch))
+    progress.finish()
+    return np.concatenate([found[number] for number in range(len(batches))])
+
+
 @dataclass(frozen=True)
 class KeptFeatures:
-    """A folder of features by scan, so that an interrupted command does not encode again.
+    """A folder of features, so that an interrupted command does not encode again.
 
     Attributes:
         folder: of these features alone.
@@ -102,6 +136,12 @@ class KeptFeatures:
             raise ScanError(f"cannot be read ({error.strerror})", "preprocess it again") from None
         return self.folder / f"{fingerprint_of([self.model, spacing_mm, *sums])}.npy"
 
+    def path_of_rows(self, store: Store, rows: range) -> Path:
+        """Where the features of neighbouring rows of a store are: named by its content."""
+        made_of = [store.content, store.contract.fingerprint(), store.spacing_mm, len(store)]
+        made_by = [self.model, "packed", *made_of, rows.start, rows.stop]
+        return self.folder / f"{fingerprint_of(made_by)}.npy"
+
 
 def _features(
     scan: PreparedScan,
@@ -114,7 +154,11 @@ def _features(
     if path is not None and path.is_file():
         return np.asarray(np.load(path, allow_pickle=False))
     found = np.asarray(encode(encoder, [scan.batch(spacing_mm)], device)[0])
+    _keep(found, path)
+    return found
+
+
+def _keep(found: Float[np.ndarray, "..."], path: Path | None) -> None:
     if path is not None:
         with atomic_path(path) as temporary:
             np.save(temporary, found)
-    return found

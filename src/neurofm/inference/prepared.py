@@ -15,14 +15,12 @@ from neurofm.cohorts.index import participant_keys, read_index
 from neurofm.config.preparation import PreprocessConfig
 from neurofm.data.batch import Batch
 from neurofm.data.prepare import model_input
-from neurofm.errors import TableError
 from neurofm.inference.sources import gather_index
 from neurofm.preprocess.batch import preprocess_index
-from neurofm.preprocess.contract import FILE_NAME, Contract, read_contract
 from neurofm.progress import Progress
 from neurofm.volumes.nifti import read_mask, read_volume
 
-_INDEX, FAILURES_FILE = "index.parquet", "failures.csv"
+_INDEX = "index.parquet"
 
 
 def prepare_sources(
@@ -52,30 +50,6 @@ def prepare_sources(
     done = preprocess_index(frame, folder, config, workers, progress)
     prepared = read_index(folder / _INDEX)
     return _with_reasons(frame, prepared, done.failures), done.failures
-
-
-def is_derivatives(sources: Sequence[Path]) -> bool:
-    """Whether the only source is a folder that `neurofm preprocess` has finished."""
-    return len(sources) == 1 and all((sources[0] / name).is_file() for name in (FILE_NAME, _INDEX))
-
-
-def open_derivatives(folder: Path) -> tuple[pd.DataFrame, Contract, tuple[str, ...]]:
-    """The preprocessed scans of a folder, none with a `reason` yet; their contract; and notes.
-
-    Raises:
-        TableError: its index is none of preprocessed scans.
-        ContractError, ConfigError: it does not say how they were preprocessed.
-    """
-    table = read_index(folder / _INDEX)
-    if not {"image_path", "brain_mask_path", "verdict"} <= set(table.columns):
-        raise TableError(
-            "names no preprocessed scans", "give the folder neurofm preprocess wrote", folder
-        )
-    failed = folder / FAILURES_FILE
-    count = len(pd.read_csv(failed)) if failed.is_file() else 0
-    notes = (f"{count} scans failed preprocessing and have no row: {failed}",) if count else ()
-    nothing = pd.Series(pd.NA, table.index, dtype="string")
-    return table.assign(reason=nothing), read_contract(folder), notes
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from neurofm.cohorts.index import read_index, write_index
 from neurofm.cohorts.readers import index_sources
 from neurofm.config.preparation import PreprocessConfig
 from neurofm.errors import TableError
+from neurofm.inference.derivatives import refuse_preprocessed
 from neurofm.progress import Progress
 from neurofm.store.manifest import MANIFEST
 
@@ -32,8 +33,10 @@ def gather_index(
         progress: told about every file that is read.
 
     Raises:
-        TableError: a source does not exist, holds no scan, or two sources share a scan id.
+        TableError: a source does not exist, holds no scan or scans that neurofm has preprocessed,
+            or two sources share a scan id.
     """
+    refuse_preprocessed(sources)
     tables = [source for source in sources if source.suffix == ".parquet"]
     raw = [source for source in sources if source.suffix != ".parquet"]
     frames = [read_index(table) for table in tables]
@@ -46,6 +49,7 @@ def gather_index(
         )
         frames.append(indexed.frame)
     frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+    refuse_preprocessed(map(Path, frame["path"]))
     repeated = frame["scan_id"][frame["scan_id"].duplicated()]
     if len(repeated):
         raise TableError(

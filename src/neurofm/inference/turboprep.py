@@ -10,7 +10,14 @@ import pandas as pd
 
 from neurofm.config.preparation import StoreConfig
 from neurofm.inference.distances import with_distances
-from neurofm.inference.embed import Embedded, embed_packed, require_fitting, require_new_table
+from neurofm.inference.embed import (
+    KEPT_EMBEDDINGS,
+    Embedded,
+    packed_rows,
+    require_fitting,
+    require_new_embeddings,
+)
+from neurofm.inference.features import KeptFeatures, encode_packed
 from neurofm.models.embeddings import write_embeddings
 from neurofm.models.weights import encoder_of, load_weights
 from neurofm.preprocess.turboprep import TurboPrepList, turboprep_contract
@@ -38,7 +45,7 @@ def embed_turboprep(
         listed: the list, and how its scans were registered.
         weights: run folder or weights folder.
         output: the table.
-        work: where the packed scans are kept and found again; None keeps none.
+        work: where packed scans and features are kept and found again; None keeps none.
         workers: threads that read scans.
         allow_other_contract: go on where TurboPrep's steps are not the weights' own, with a note.
         progress: shown the course of the work.
@@ -50,7 +57,7 @@ def embed_turboprep(
         StoreError: none of its scans can be used.
         WeightsError: the weights cannot be loaded.
     """
-    require_new_table(output)
+    require_new_embeddings(output)
     loaded = load_weights(weights)
     card, encoder = loaded.card, encoder_of(loaded)
     contract, progress = turboprep_contract(listed.transform), progress or SilentProgress()
@@ -60,7 +67,9 @@ def embed_turboprep(
         folder = (work or Path(temporary)) / "store"
         config = StoreConfig(spacing_mm=card.spacing_mm)
         packed = pack_selection(selection, folder, config, progress, workers)
-        table, features = embed_packed(open_store(folder), encoder, progress)
+        store = open_store(folder)
+        kept = KeptFeatures(work / KEPT_EMBEDDINGS, card.weights_sha256) if work else None
+        table, features = packed_rows(store), encode_packed(store, encoder, progress, kept)
     refused = _refused(selection.listed, table, {f.path: f.reason for f in packed.failures})
     empty = np.full((len(refused), card.features), np.nan, dtype=np.float32)
     table = pd.concat([table, refused], ignore_index=True)
