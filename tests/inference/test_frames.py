@@ -26,7 +26,8 @@ def test_weights_on_the_hub_are_pulled_and_the_commit_is_told(
     pack(fake.write(tmp_path / "derivatives", 2), tmp_path / "store", StoreConfig(spacing_mm=6.0))
     local = neurofm.embed(tmp_path / "store", small_bundle)
     pulled = neurofm.embed(tmp_path / "store", "hf://lab/brain")
-    assert np.array_equal(np.stack(local["embedding"]), np.stack(pulled["embedding"]))
+    given, found = (np.stack(each["embedding"].to_list()) for each in (local, pulled))
+    assert np.array_equal(given, found)
     assert pulled.attrs["notes"] == [f"hf://lab/brain at {commit}", *local.attrs["notes"]]
     with pytest.raises(WeightsError, match="have no head"):
         neurofm.predict(tmp_path / "store", "hf://lab/brain")
