@@ -5,7 +5,7 @@ import pytest
 
 from neurofm.data.targets import Target
 from neurofm.evaluation.metrics import area_under_curve, correlation, explained_variance
-from neurofm.evaluation.probe import cross_validate
+from neurofm.evaluation.probe import cross_validate, decide
 
 ONCE = np.ones((1, 60))
 
@@ -116,3 +116,10 @@ def test_a_rare_class_is_decided_for_where_it_is_more_likely_than_usual() -> Non
     outcome = cross_validate(features, task(rare, classes=2), 4, 0, 0)
     assert outcome.prediction[rare == 1].mean() > 0.7
     assert outcome.prediction[rare == 0].mean() < 0.4
+
+
+def test_a_class_that_was_not_learnt_is_never_decided_for() -> None:
+    """As with a site left out that alone has it."""
+    shares = np.array([0.25, 0.0, 0.75])
+    probabilities = np.array([[0.2, 0.0, 0.8], [0.4, 0.0, 0.6], [0.25, 0.0, 0.75]])
+    assert decide(probabilities, shares).tolist() == [2, 0, 2]

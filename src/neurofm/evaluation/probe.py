@@ -176,11 +176,13 @@ def decide(
 ) -> Float[np.ndarray, " scans"]:
     """The class each scan favours most over that class's share of what the model has learnt from.
 
-    A model that adds nothing to the class sizes decides for the largest class.
+    A model that adds nothing to the class sizes decides for the largest class; a class that it has
+    not learnt is never decided for.
     """
-    lift = probabilities / shares
+    learnt = np.flatnonzero(shares)
+    lift = probabilities[:, learnt] / shares[learnt]
     flat = np.ptp(lift, axis=1) < 1e-9
-    return np.where(flat, shares.argmax(), lift.argmax(axis=1)).astype(np.float64)
+    return np.where(flat, shares.argmax(), learnt[lift.argmax(axis=1)]).astype(np.float64)
 
 
 def _whole(features: Rows, target: Target, reader: Reader) -> _Part:

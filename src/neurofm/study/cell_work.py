@@ -54,7 +54,7 @@ def is_done(cell: Cell) -> bool:
 
 
 def _train(cell: Cell, store: Store) -> None:
-    start = StartingPoint(cell.weights, allow_other_contract=cell.allow_other_contract)
+    start = StartingPoint(cell.weights, cell.allow_overlap, cell.allow_other_contract)
     train(
         cell.recipe, store, cell.folder / RUN, choose_device(cell.device), start=start,
         how=Manner(keep=1),

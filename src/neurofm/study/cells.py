@@ -51,6 +51,7 @@ class Cell:
         weights_sha256: of them.
         folder: receives the run, its predictions and `cell.json`.
         device: where to train, as in `choose_device`.
+        allow_overlap: go on although the weights have seen people of the task.
         allow_other_contract: go on with scans preprocessed otherwise than the weights'.
     """
 
@@ -62,6 +63,7 @@ class Cell:
     weights_sha256: str | None
     folder: Path
     device: str
+    allow_overlap: bool
     allow_other_contract: bool
 
     def failed(self, step: str, kind: str, reason: str) -> CellOutcome:

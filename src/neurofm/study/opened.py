@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from neurofm.cohorts.task_roles import TEST, VALIDATION
+from neurofm.cohorts.task_roles import TEST, TRAIN, VALIDATION
 from neurofm.config.study import StudyConfig, TaskOfStudy, study_split
 from neurofm.errors import ConfigError, RunError
 from neurofm.evaluation.given import GivenRun
 from neurofm.evaluation.parts import PartedTask, divide
 from neurofm.files import fingerprint_of
-from neurofm.models.suitability import check_contract, check_overlap
+from neurofm.models.suitability import check_contract, check_overlap, check_unseen, kept_apart
 from neurofm.models.weights import load_weights
 from neurofm.store.reader import Store
 from neurofm.study.cells import task_split
@@ -80,17 +80,21 @@ def open_study(
     Raises:
         ConfigError: an encoder is missing, or a recipe divides the tasks otherwise.
         ContractError: weights are for scans preprocessed otherwise.
-        LeakageError: weights have seen people of a validation or test part.
+        LeakageError: weights have seen people of a validation or test part, or of a training part
+            that the index keeps from pre-training.
         RunError: a task has nobody to test.
     """
     encoders = _encoders(study, weights)
     tasks = _tasks(study, store.index)
     notes: list[str] = []
     seen: dict[str, int | None] = {}
-    judged = _judged(store.index, [tasks[task.name, 1.0] for task in study.tasks])
+    whole = [tasks[task.name, 1.0] for task in study.tasks]
+    judged = _in_parts(store.index, whole, VALIDATION, TEST)
+    apart, whose = kept_apart(_in_parts(store.index, whole, TRAIN)), "held out, of a training part,"
     for name, run in encoders.items():
         found = check_contract(store, run.card, allowed.other_contract)
         seen[name], more = check_overlap(run.card, judged, allowed.overlap)
+        more += check_unseen(run.card, apart, whose, allowed.overlap)
         notes += [f"{name}: {note}" for note in (*found, *more)]
     rows = np.unique(np.concatenate([parted.target.rows for parted in tasks.values()]))
     frame = store.index.loc[rows]
@@ -148,8 +152,8 @@ def _encoders(study: StudyConfig, weights: Mapping[str, Path]) -> dict[str, Give
     }
 
 
-def _judged(index: pd.DataFrame, tasks: Sequence[PartedTask]) -> pd.DataFrame:
-    """Whom no encoder may have seen: the validation and test people of all tasks."""
-    rows = [task.target_of(role).rows for task in tasks for role in (VALIDATION, TEST)]
+def _in_parts(index: pd.DataFrame, tasks: Sequence[PartedTask], *roles: str) -> pd.DataFrame:
+    """The people of these parts of all tasks."""
+    rows = [task.target_of(role).rows for task in tasks for role in roles]
     frame: pd.DataFrame = index.loc[np.unique(np.concatenate(rows))]
     return frame

@@ -143,6 +143,7 @@ def _cells(opened: OpenedStudy, folder: Path, machinery: Machinery, allowed: All
                 weights_sha256=run.card.weights_sha256 if run else None,
                 folder=(folder / cell_folder(place)).absolute(),
                 device=machinery.device,
+                allow_overlap=allowed.overlap,
                 allow_other_contract=allowed.other_contract,
             )
         )
