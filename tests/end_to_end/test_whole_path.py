@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 SMALL = (
-    "phantom.participants=10",
+    "phantom.participants=12",
     "phantom.spacing_mm=6",
     "preprocess.spacing_mm=6",
     "views.min_crop_mm=[60,80,80]",

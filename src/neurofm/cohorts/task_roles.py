@@ -85,7 +85,8 @@ def _with_less_training(
 def _line(frame: pd.DataFrame, people: pd.Series[Any]) -> dict[str, tuple[str, float]]:
     """Where each person stands in a line: by site, there by age; who has none stands together."""
     shown = frame.reindex(columns=["site", "age_years"]).groupby(people)
-    sites, ages = shown["site"].first().fillna(""), shown["age_years"].min().fillna(math.inf)
+    sites = shown["site"].first().astype(object).fillna("")
+    ages = shown["age_years"].min().astype(float).fillna(math.inf)
     return {str(key): (str(sites[key]), float(ages[key])) for key in sites.index}
 
 
