@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from neurofm.commands.app import main
 from neurofm.commands.weights_reference import folder_of
-from neurofm.config.encoders import MonaiResNetConfig
 from neurofm.config.preparation import StoreConfig
-from neurofm.models.encoder import build_encoder
 from neurofm.store.packing import pack
 
 REFERENCE = "hf://lab/brain"
@@ -26,18 +23,6 @@ def commit(hub: Any, small_bundle: Path) -> str:
     hub.repositories["lab/brain"] = Repository()
     files = {path.name: path.read_bytes() for path in small_bundle.iterdir()}
     return str(hub.repositories["lab/brain"].commit(files))
-
-
-@pytest.fixture
-def medicalnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small checkpoint in MedicalNet's layout; what is imported from it goes to a cache apart."""
-    monkeypatch.setenv("NEUROFM_CACHE", str(tmp_path / "cache"))
-    config = MonaiResNetConfig(
-        blocks=(1, 1, 1, 1), widths=(4, 4, 8, 8), stem_stride=2, shortcut_bias=False
-    )
-    path = tmp_path / "medicalnet.pth"
-    torch.save({"state_dict": build_encoder(config, seed=1).state_dict()}, path)
-    return path
 
 
 def test_the_commit_that_is_used_is_told(

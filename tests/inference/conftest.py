@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import torch
 
-from neurofm.config.encoders import MonaiResNetConfig
-from neurofm.models.encoder import build_encoder
+from neurofm.config.recipe import Recipe, check_recipe
 
 
-@pytest.fixture
-def medicalnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small checkpoint in MedicalNet's layout; what is imported from it goes to a cache apart."""
-    monkeypatch.setenv("NEUROFM_CACHE", str(tmp_path / "cache"))
-    config = MonaiResNetConfig(
-        blocks=(1, 1, 1, 1), widths=(4, 4, 8, 8), stem_stride=2, shortcut_bias=False
-    )
-    path = tmp_path / "medicalnet.pth"
-    torch.save({"state_dict": build_encoder(config, seed=1).state_dict()}, path)
-    return path
+@pytest.fixture(scope="session")
+def tiny_recipe() -> Recipe:
+    """Scans prepared at 6 mm, and an encoder of 16 features."""
+    return check_recipe(
+        {
+            "name": "tiny",
+            "preprocess": {
+                "spacing_mm": 6, "registration_spacing_mm": 4, "bias_field_spacing_mm": 6,
+                "bias_field_shrink": 2,
+            },
+            "encoder": {"widths": [4, 8, 8, 16]},
+        },
+        where="a test",
+    )  # fmt: skip

@@ -12,7 +12,7 @@ import torch
 
 from neurofm.commands.doctor import doctor
 from neurofm.config import PhantomConfig
-from neurofm.config.recipe import check_recipe
+from neurofm.config.recipe import Recipe
 from neurofm.errors import WeightsError
 from neurofm.inference.bundle import Said, make_bundle
 from neurofm.inference.doctor_golden import examine_installation
@@ -24,17 +24,6 @@ from neurofm.models.population import fit_population, population_in, population_
 from neurofm.models.weights import load_weights, save_weights
 from neurofm.preprocess.contract import contract_of
 
-RECIPE = check_recipe(
-    {
-        "name": "tiny",
-        "preprocess": {
-            "spacing_mm": 6, "registration_spacing_mm": 4, "bias_field_spacing_mm": 6,
-            "bias_field_shrink": 2,
-        },
-        "encoder": {"widths": [4, 8, 8, 16]},
-    },
-    where="a test",
-)  # fmt: skip
 PHANTOM = PhantomConfig(participants=1, spacing_mm=4.0, stripped=True)
 METRICS = Metrics(
     evaluation="probe", recipe_fingerprint="r" * 16, contract_fingerprint="c" * 16,
@@ -48,14 +37,14 @@ METRICS = Metrics(
 )  # fmt: skip
 
 
-def write_run(folder: Path, **changes: Any) -> Path:
-    contract = contract_of(RECIPE.preprocess)
+def write_run(folder: Path, tiny_recipe: Recipe, **changes: Any) -> Path:
+    contract = contract_of(tiny_recipe.preprocess)
     card = Card(
-        encoder=RECIPE.encoder, features=16, spacing_mm=6.0, description="A tiny encoder.",
+        encoder=tiny_recipe.encoder, features=16, spacing_mm=6.0, description="A tiny encoder.",
         contract=contract.model_dump(mode="json"), contract_fingerprint=contract.fingerprint(),
-        recipe=RECIPE.model_dump(mode="json"),
+        recipe=tiny_recipe.model_dump(mode="json"),
     )  # fmt: skip
-    state = build_encoder(RECIPE.encoder, seed=1).state_dict()
+    state = build_encoder(tiny_recipe.encoder, seed=1).state_dict()
     tensors = {f"encoder.{name}": tensor for name, tensor in state.items()}
     people = np.random.default_rng(0).normal(size=(30, 16)).astype(np.float32)
     tensors |= population_tensors(fit_population(people))
@@ -64,10 +53,10 @@ def write_run(folder: Path, **changes: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundle")
     said = Said(terms="CC-BY 4.0", intended_use="Research.")
-    make_bundle(write_run(folder / "run"), folder / "bundle", said, PHANTOM, METRICS)
+    make_bundle(write_run(folder / "run", tiny_recipe), folder / "bundle", said, PHANTOM, METRICS)
     return folder / "bundle"
 
 
@@ -158,8 +147,8 @@ def test_what_is_there_is_not_overwritten(bundle: Path) -> None:
     assert (bundle / "card.json").read_bytes() == before
 
 
-def test_private_words_stop_a_bundle_before_any_work(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", source="copied from /data/ward")
+def test_private_words_stop_a_bundle_before_any_work(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", tiny_recipe, source="copied from /data/ward")
     with pytest.raises(WeightsError, match="'source' holds a path"):
         make_bundle(run, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()

@@ -15,7 +15,7 @@ from neurofm.cohorts.readers import index_sources
 from neurofm.commands.embed import embed
 from neurofm.config import PhantomConfig
 from neurofm.config.preparation import StoreConfig
-from neurofm.config.recipe import check_recipe
+from neurofm.config.recipe import Recipe
 from neurofm.errors import TableError
 from neurofm.files import write_json
 from neurofm.inference.derivatives import open_derivatives, refuse_preprocessed
@@ -27,27 +27,16 @@ from neurofm.preprocess.batch import preprocess_index
 from neurofm.preprocess.contract import Contract, contract_of
 from neurofm.store.packing import pack
 
-RECIPE = check_recipe(
-    {
-        "name": "tiny",
-        "preprocess": {
-            "spacing_mm": 6, "registration_spacing_mm": 4, "bias_field_spacing_mm": 6,
-            "bias_field_shrink": 2,
-        },
-        "encoder": {"widths": [4, 8, 8, 16]},
-    },
-    where="a test",
-)  # fmt: skip
 HEAD = "path,participant,step,kind,reason\n"
 
 
-def write_weights(folder: Path, contract: Contract) -> Path:
+def write_weights(folder: Path, tiny_recipe: Recipe, contract: Contract) -> Path:
     card = Card(
-        encoder=RECIPE.encoder, features=16, spacing_mm=6.0,
+        encoder=tiny_recipe.encoder, features=16, spacing_mm=6.0,
         contract=contract.model_dump(mode="json"), contract_fingerprint=contract.fingerprint(),
-        recipe=RECIPE.model_dump(mode="json"),
+        recipe=tiny_recipe.model_dump(mode="json"),
     )  # fmt: skip
-    state = build_encoder(RECIPE.encoder, seed=1).state_dict()
+    state = build_encoder(tiny_recipe.encoder, seed=1).state_dict()
     save_weights(folder, {f"encoder.{name}": tensor for name, tensor in state.items()}, card)
     return folder
 
@@ -58,18 +47,22 @@ def judge(derivatives: Path, verdicts: list[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BIDS folder of one phantom, raw/phantoms, and what neurofm preprocess makes of it."""
     folder = tmp_path_factory.mktemp("place")
     config = PhantomConfig(participants=1, spacing_mm=4.0, stripped=True, repeat_fraction=0)
     write_phantom_cohort(folder / "raw" / "phantoms", config, seed=1)
     frame = index_sources([folder / "raw" / "phantoms"]).frame
-    preprocess_index(frame, folder / "derivatives", RECIPE.preprocess, workers=0)
+    preprocess_index(frame, folder / "derivatives", tiny_recipe.preprocess, workers=0)
     return folder
 
 
 def test_scans_that_failed_are_rows_with_the_reason_they_failed_for(
-    derivatives: Path, fake: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_recipe: Recipe,
+    derivatives: Path,
+    fake: SimpleNamespace,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     judge(derivatives, ["fail", "pass", "fail", "warn", "pass"])
     failures = (
@@ -78,7 +71,7 @@ def test_scans_that_failed_are_rows_with_the_reason_they_failed_for(
         "/raw/again.nii.gz,fake/p00_s0,read,truncated,ends early\n"
     )
     (derivatives / "failures.csv").write_text(HEAD + failures)
-    weights = write_weights(tmp_path / "w", fake.contract())
+    weights = write_weights(tmp_path / "w", tiny_recipe, fake.contract())
     output = tmp_path / "e.parquet"
     assert embed([derivatives], weights=str(weights), output=output) == 1
     printed = capsys.readouterr()
@@ -99,12 +92,12 @@ def test_scans_that_failed_are_rows_with_the_reason_they_failed_for(
 
 
 def test_derivatives_in_which_every_scan_failed_are_rows_too(
-    derivatives: Path, fake: SimpleNamespace, tmp_path: Path
+    tiny_recipe: Recipe, derivatives: Path, fake: SimpleNamespace, tmp_path: Path
 ) -> None:
     path = derivatives / "index.parquet"
     write_index(read_index(path).iloc[:0], path)
     (derivatives / "failures.csv").write_text(f"{HEAD}/raw/0.nii.gz,fake/p00,read,missing,gone\n")
-    weights = write_weights(tmp_path / "w", fake.contract())
+    weights = write_weights(tmp_path / "w", tiny_recipe, fake.contract())
     done = embed_sources([derivatives], weights, tmp_path / "e.parquet")
     assert (done.scans, len(done.failures)) == (0, 1)
     assert pd.read_parquet(tmp_path / "e.parquet")["reason"].tolist() == ["gone"]
@@ -118,10 +111,10 @@ def test_a_damaged_list_of_failures_is_one_line(derivatives: Path) -> None:
 
 
 def test_the_index_of_derivatives_or_a_store_stands_for_its_folder(
-    derivatives: Path, fake: SimpleNamespace, tmp_path: Path
+    tiny_recipe: Recipe, derivatives: Path, fake: SimpleNamespace, tmp_path: Path
 ) -> None:
     pack(derivatives, tmp_path / "store", StoreConfig(spacing_mm=6.0))
-    weights = write_weights(tmp_path / "w", fake.contract())
+    weights = write_weights(tmp_path / "w", tiny_recipe, fake.contract())
     for folder in (derivatives, tmp_path / "store"):
         tables = []
         for source in (folder, folder / "index.parquet"):
@@ -131,8 +124,10 @@ def test_the_index_of_derivatives_or_a_store_stands_for_its_folder(
         assert tables[0] == tables[1]
 
 
-def test_a_part_of_derivatives_is_not_preprocessed_again(place: Path, tmp_path: Path) -> None:
-    weights = write_weights(tmp_path / "w", contract_of(RECIPE.preprocess))
+def test_a_part_of_derivatives_is_not_preprocessed_again(
+    tiny_recipe: Recipe, place: Path, tmp_path: Path
+) -> None:
+    weights = write_weights(tmp_path / "w", tiny_recipe, contract_of(tiny_recipe.preprocess))
     whole = place / "derivatives"
     (image,) = whole.rglob("*_desc-preproc_T1w.nii.gz")
     other = Path(shutil.copytree(whole, tmp_path / "other"))

@@ -151,7 +151,7 @@ class Stopped(SilentProgress):
 def test_a_packed_store_goes_on_where_it_was_stopped(
     fake: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("neurofm.inference.features.BATCH_VOXELS", 2 * 25 * 32 * 32)
+    monkeypatch.setattr("neurofm.models.embeddings.BATCH_VOXELS", 2 * 25 * 32 * 32)
     store, work, whole = (tmp_path / name for name in ("store", "work", "whole.parquet"))
     pack(fake.write(tmp_path / "derivatives", 5), store, StoreConfig(spacing_mm=6.0))
     weights = write_weights(tmp_path / "weights", card(fake.contract()))

@@ -16,7 +16,7 @@ import neurofm
 from neurofm.cohorts.phantom import write_phantom_cohort
 from neurofm.commands.predict import predict
 from neurofm.config import PhantomConfig
-from neurofm.config.recipe import check_recipe
+from neurofm.config.recipe import Recipe
 from neurofm.errors import ContractError, ScanError
 from neurofm.models.card import Card
 from neurofm.models.encoder import build_encoder
@@ -25,17 +25,6 @@ from neurofm.models.population import fit_population, population_tensors
 from neurofm.models.weights import save_weights
 from neurofm.preprocess.contract import contract_of
 
-RECIPE = check_recipe(
-    {
-        "name": "tiny",
-        "preprocess": {
-            "spacing_mm": 6, "registration_spacing_mm": 4, "bias_field_spacing_mm": 6,
-            "bias_field_shrink": 2,
-        },
-        "encoder": {"widths": [4, 8, 8, 16]},
-    },
-    where="a test",
-)  # fmt: skip
 AGE = HeadCard(
     target="age_years", kind="regression", mean=50, spread=10,
     validation_scores=tuple(float(each) for each in range(1, 20)),
@@ -43,16 +32,16 @@ AGE = HeadCard(
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder, contract = tmp_path_factory.mktemp("weights"), contract_of(RECIPE.preprocess)
-    encoder, head = build_encoder(RECIPE.encoder, seed=1), build_head(16, 1)
+def weights(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder, contract = tmp_path_factory.mktemp("weights"), contract_of(tiny_recipe.preprocess)
+    encoder, head = build_encoder(tiny_recipe.encoder, seed=1), build_head(16, 1)
     state = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
     state |= {f"head.{name}": tensor for name, tensor in head.state_dict().items()}
     noise = np.random.default_rng(0).uniform(size=(40, 16))
     card = Card(
-        encoder=RECIPE.encoder, features=16, spacing_mm=6.0, head=AGE,
+        encoder=tiny_recipe.encoder, features=16, spacing_mm=6.0, head=AGE,
         contract=contract.model_dump(mode="json"), contract_fingerprint=contract.fingerprint(),
-        recipe=RECIPE.model_dump(mode="json"),
+        recipe=tiny_recipe.model_dump(mode="json"),
     )  # fmt: skip
     save_weights(folder, {**state, **population_tensors(fit_population(noise))}, card)
     return folder
@@ -88,7 +77,7 @@ def _sidecars(folder: Path) -> dict[Path, int]:
 
 @pytest.mark.slow
 def test_a_killed_command_goes_on_and_python_says_the_same(
-    weights: Path, scans: Path, work: Path, tmp_path: Path
+    tiny_recipe: Recipe, weights: Path, scans: Path, work: Path, tmp_path: Path
 ) -> None:
     before = _sidecars(work)
     assert 0 < len(before) < 3
@@ -120,7 +109,7 @@ def test_a_killed_command_goes_on_and_python_says_the_same(
     embedded = neurofm.embed([work], str(weights))
     assert embedded["embedding"].map(len).eq(16).all()
     assert embedded.attrs["notes"] == []
-    other = contract_of(RECIPE.preprocess.model_copy(update={"bias_field_shrink": 3}))
+    other = contract_of(tiny_recipe.preprocess.model_copy(update={"bias_field_shrink": 3}))
     (work / "preprocessing.json").write_text(other.model_dump_json())
     with pytest.raises(ContractError, match="step 'bias-field'"):
         neurofm.embed(work, weights)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,14 @@ class Listing:
     notes: tuple[str, ...] = ()
 
 
-def frame_of(scans: Sequence[ListedScan]) -> pd.DataFrame:
-    """An index of scans that were not opened yet: no size, checksum or problem."""
-    names = _unique([_scan_name(scan) for scan in scans])
+def frame_of(scans: Sequence[ListedScan], taken: Collection[str] = ()) -> pd.DataFrame:
+    """An index of scans that were not opened yet: no size, checksum or problem.
+
+    Args:
+        scans: one a row.
+        taken: ids that other rows of the same index have.
+    """
+    names = _unique([_scan_name(scan) for scan in scans], taken)
     rows = [_row(scan, name) for scan, name in zip(scans, names, strict=True)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
     frame["age_years"] = pd.to_numeric(frame["age_years"]).astype("float64")
@@ -98,9 +103,9 @@ def _scan_name(scan: ListedScan) -> str:
     return "_".join(re.sub(r"[\s/\\]+", "-", part) for part in parts if part)
 
 
-def _unique(names: list[str]) -> list[str]:
-    """Names with _2, _3... behind those that stand more than once, none of them taken."""
-    taken, seen, unique = set(names), Counter[str](), []
+def _unique(names: list[str], others: Collection[str]) -> list[str]:
+    """Names with _2, _3... behind those that stand more than once, or elsewhere; none is taken."""
+    taken, seen, unique = {*names, *others}, Counter(others), []
     for name in names:
         seen[name] += 1
         chosen = name

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neurofm.preprocess.workers import process_ahead
-
-_NIFTI = (".nii", ".nii.gz")
+from neurofm.volumes.formats import is_nifti_name
 
 
 def prepared_beside(
@@ -20,7 +19,7 @@ def prepared_beside(
         sources: of the command.
         workers: of the command; 0 works without processes.
     """
-    one = len(sources) == 1 and sources[0].name.endswith(_NIFTI) and sources[0].is_file()
+    one = len(sources) == 1 and is_nifti_name(sources[0]) and sources[0].is_file()
     if not one or workers < 1:
         return contextlib.nullcontext()
     tasks = "neurofm.preprocess.tasks"

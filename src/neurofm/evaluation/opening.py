@@ -20,7 +20,12 @@ from neurofm.evaluation.label_door import require_folds_told
 from neurofm.evaluation.parts import PartedTask, divide
 from neurofm.evaluation.probing import is_held_out, task_names
 from neurofm.files import fingerprint_of
-from neurofm.models.suitability import check_contract, check_overlap, check_unseen, kept_apart
+from neurofm.models.suitability import (
+    check_contract,
+    check_overlap,
+    check_training_unseen,
+    check_unseen,
+)
 from neurofm.store.reader import Store
 
 _OF_PARTS = ("task_test_fraction", "task_validation_fraction", "task_cohorts", "task_seed")
@@ -217,7 +222,7 @@ def _others_unseen(
     validation, train = (frame.iloc[_places(run, tasks, role)] for role in (VALIDATION, TRAIN))
     return (
         *check_unseen(run.card, validation, "of the validation part", allowed),
-        *check_unseen(run.card, kept_apart(train), "held out, of the training part,", allowed),
+        *check_training_unseen(run.card, train, allowed),
     )
 
 

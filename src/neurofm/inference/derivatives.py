@@ -70,7 +70,7 @@ def open_derivatives(folder: Path) -> Derivatives:
     listed = set(table["path"].map(_plain))
     others = [failure for path, failure in failures.items() if path not in listed]
     if others:
-        rows = _rows_of(others, set(table["scan_id"]))
+        rows = frame_of([_listed(failure) for failure in others], taken=set(table["scan_id"]))
         table = pd.concat([table, rows], ignore_index=True)
     reasons = {path: failure.reason for path, failure in failures.items()}
     reason = table["path"].map(_plain).map(reasons).astype("string")
@@ -105,21 +105,8 @@ def _read_failures(path: Path) -> list[Failure]:
     return [Failure(*map(str, row)) for row in zip(*columns, strict=True)]
 
 
-def _rows_of(failures: Sequence[Failure], taken: set[str]) -> pd.DataFrame:
-    """Index rows of scans that failed before they had results, under ids that are not taken."""
-    frame = frame_of([_listed(failure) for failure in failures])
-    used, names = set(taken), []
-    for given in frame["scan_id"]:
-        number, name = 1, given
-        while name in used:
-            number += 1
-            name = f"{given}_{number}"
-        used.add(name)
-        names.append(name)
-    return frame.assign(scan_id=names)
-
-
 def _listed(failure: Failure) -> ListedScan:
+    """A scan that failed before it had results."""
     cohort, _, person = failure.participant.partition("/")
     path = Path(failure.path)
     name = parse_bids_name(path)

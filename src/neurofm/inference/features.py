@@ -18,7 +18,7 @@ from neurofm.errors import ScanError
 from neurofm.files import atomic_path, fingerprint_of, sha256_of
 from neurofm.inference.prepared import PreparedScan, prepared_scans
 from neurofm.models.card import Card
-from neurofm.models.embeddings import BATCH_VOXELS
+from neurofm.models.embeddings import row_batches
 from neurofm.models.encoding import encode
 from neurofm.progress import Progress
 from neurofm.store.reader import Store
@@ -92,8 +92,7 @@ def encode_packed(
         progress: shown the course of the work.
         kept: where the features of each batch are found again, and kept; None for nowhere.
     """
-    size = max(1, BATCH_VOXELS // int(np.prod(store.shape)))
-    batches = [range(start, min(start + size, len(store))) for start in range(0, len(store), size)]
+    batches = row_batches(store, range(len(store)))
     paths = [None if kept is None else kept.path_of_rows(store, rows) for rows in batches]
     found = {
         number: np.asarray(np.load(path, allow_pickle=False))
@@ -136,10 +135,10 @@ class KeptFeatures:
             raise ScanError(f"cannot be read ({error.strerror})", "preprocess it again") from None
         return self.folder / f"{fingerprint_of([self.model, spacing_mm, *sums])}.npy"
 
-    def path_of_rows(self, store: Store, rows: range) -> Path:
+    def path_of_rows(self, store: Store, rows: Sequence[int]) -> Path:
         """Where the features of neighbouring rows of a store are: named by its content."""
         made_of = [store.content, store.contract.fingerprint(), store.spacing_mm, len(store)]
-        made_by = [self.model, "packed", *made_of, rows.start, rows.stop]
+        made_by = [self.model, "packed", *made_of, rows[0], rows[-1] + 1]
         return self.folder / f"{fingerprint_of(made_by)}.npy"
 
 

@@ -59,7 +59,7 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         Raises:
             WeightsError: the weights cannot be found or read.
         """
-        self.n_features_out_ = self._card().features
+        self.n_features_out_ = read_card(self._folder()).features
         return self
 
     def transform(self, X: Any) -> Float[np.ndarray, "scans features"]:  # noqa: N803
@@ -74,16 +74,16 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
             ConfigError: neither paths nor volumes of the encoder's shape.
             ContractError, TableError, WeightsError: as `embed_sources`.
         """
-        card = self._card()
+        folder = self._folder()
         values = X.to_numpy() if isinstance(X, pd.DataFrame | pd.Series) else np.asarray(X)
         if values.dtype.kind in "OUS":
             flat = values.reshape(-1) if values.ndim == 2 and values.shape[1] == 1 else values
-            return self._of_paths([Path(path) for path in _texts(flat)], card)
-        return self._of_volumes(values, card)
+            return self._of_paths([Path(path) for path in _texts(flat)], folder)
+        return self._of_volumes(values, folder)
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
         """e0000, e0001, ..., as in the columns of a CSV of embeddings."""
-        return np.asarray(feature_names(self._card().features), dtype=object)
+        return np.asarray(feature_names(read_card(self._folder()).features), dtype=object)
 
     def __sklearn_is_fitted__(self) -> bool:
         return True  # there is nothing to learn
@@ -96,15 +96,16 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         tags.input_tags.three_d_array = True
         return tags
 
-    def _card(self) -> Card:
-        return read_card(locate(self.weights).folder)
+    def _folder(self) -> Path:
+        """Where the weights are; a checkpoint is read as a whole to find it."""
+        return locate(self.weights).folder
 
     def _of_paths(
-        self, paths: list[Path], card: Card
+        self, paths: list[Path], folder: Path
     ) -> Float[np.ndarray, "scans features"]:  # fmt: skip
         missing = [f"{path} (no such file)" for path in paths if not path.is_file()]
         _refuse(missing)
-        places = [path.absolute() for path in paths]
+        card, places = read_card(folder), [path.absolute() for path in paths]
         kept = self._kept(list(dict.fromkeys(places)), card)
         found = {
             place: np.load(path, allow_pickle=False)
@@ -113,7 +114,7 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         }
         waiting = [place for place in dict.fromkeys(places) if place not in found]
         if waiting:
-            for place, features in zip(waiting, self._embedded(waiting), strict=True):
+            for place, features in zip(waiting, self._embedded(waiting, folder), strict=True):
                 found[place] = features
                 if place in kept:
                     with atomic_path(kept[place]) as temporary:
@@ -133,7 +134,7 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
             for place, name in names.items()
         }
 
-    def _embedded(self, places: list[Path]) -> Float[np.ndarray, "scans features"]:
+    def _embedded(self, places: list[Path], weights: Path) -> Float[np.ndarray, "scans features"]:
         """Prepare and encode files, each listed as a person of its own: nothing hangs on names."""
         people = [f"scan{fingerprint_of(str(place))}" for place in places]
         with tempfile.TemporaryDirectory(prefix="neurofm-embed-") as folder:
@@ -141,7 +142,7 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
             columns = {"participant_id": people, "path": [str(place) for place in places]}
             pd.DataFrame(columns).to_csv(listed, index=False)
             encoded = encode_by(
-                [load_weights(locate(self.weights).folder)], [listed],
+                [load_weights(weights)], [listed],
                 work=None if self.work is None else Path(self.work), workers=self.workers,
                 allow_other_contract=self.allow_other_preprocessing,
             )  # fmt: skip
@@ -159,8 +160,9 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         return np.asarray(encoded.features[0][order])
 
     def _of_volumes(
-        self, volumes: np.ndarray, card: Card
+        self, volumes: np.ndarray, folder: Path
     ) -> Float[np.ndarray, "scans features"]:  # fmt: skip
+        card = read_card(folder)
         shape = model_shape(card.spacing_mm)
         inner = volumes.shape[2:] if volumes.ndim == 5 and volumes.shape[1] == 1 else None
         if (inner or volumes.shape[1:]) != shape or volumes.dtype.kind not in "fiu":
@@ -171,7 +173,7 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         batch = np.asarray(volumes, dtype=np.float32).reshape(-1, 1, *shape)
         finite = np.isfinite(batch).all(axis=(1, 2, 3, 4))
         _refuse([f"volume {row} (holds NaN or Inf)" for row in np.flatnonzero(~finite)])
-        device, encoder = choose_device(), load_encoder(self.weights)
+        device, encoder = choose_device(), load_encoder(folder)
         encoder.to(device)
         size, rows = max(1, BATCH_VOXELS // int(np.prod(shape))), []
         with torch.inference_mode():

@@ -49,13 +49,18 @@ def embed_store(
     Returns:
         float32, one row a scan.
     """
-    size = max(1, BATCH_VOXELS // int(np.prod(store.shape)))
-    batches = [list(rows[start : start + size]) for start in range(0, len(rows), size)]
+    batches = row_batches(store, rows)
     progress.start("Encoding", len(rows), "scans")
     loaded = _counted(ScanLoader(store).batches(batches), progress)
     features = encode(encoder, loaded, device)
     progress.finish()
     return np.asarray(features)
+
+
+def row_batches(store: Store, rows: Sequence[int]) -> list[list[int]]:
+    """Neighbouring rows of a store that are encoded at once, as many as memory is meant for."""
+    size = max(1, BATCH_VOXELS // int(np.prod(store.shape)))
+    return [list(rows[start : start + size]) for start in range(0, len(rows), size)]
 
 
 def write_embeddings(

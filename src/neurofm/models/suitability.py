@@ -111,6 +111,19 @@ def check_unseen(card: Card, frame: pd.DataFrame, whose: str, allowed: bool) -> 
     return (f"{seen} participants {whose} were seen in pre-training, as was allowed.",)
 
 
-def kept_apart(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of an index that it keeps from pre-training, such as "held-out-train"."""
-    return frame[frame["split"].isin(KEPT_FROM_PRETRAINING)]
+def check_training_unseen(
+    card: Card, train: pd.DataFrame, allowed: bool, part: str = "the training part"
+) -> tuple[str, ...]:
+    """The same of those who train, as far as the index keeps them from pre-training.
+
+    Args:
+        card: of the weights.
+        train: rows of an index.
+        allowed: go on where some were seen.
+        part: which part they are, in an error.
+
+    Raises:
+        LeakageError: some were seen, and that is not allowed.
+    """
+    apart = train[train["split"].isin(KEPT_FROM_PRETRAINING)]
+    return check_unseen(card, apart, f"held out, of {part},", allowed)

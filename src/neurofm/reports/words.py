@@ -67,7 +67,7 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def metric_title(metric: str, unit: str | None) -> str:
+def metric_title(metric: str, unit: str) -> str:
     """A metric as tables and axes name it, with the unit of the label where it has that."""
     words = _LONG.get(metric, metric).replace("R2", "R²")
     return f"{words} ({unit})" if metric in _IN_UNITS and unit else words

@@ -16,7 +16,7 @@ from neurofm.errors import ConfigError, RunError
 from neurofm.evaluation.given import GivenRun
 from neurofm.evaluation.parts import PartedTask, divide
 from neurofm.files import fingerprint_of
-from neurofm.models.suitability import check_contract, check_overlap, check_unseen, kept_apart
+from neurofm.models.suitability import check_contract, check_overlap, check_training_unseen
 from neurofm.models.weights import load_weights
 from neurofm.store.reader import Store
 from neurofm.study.cells import task_split
@@ -90,11 +90,11 @@ def open_study(
     seen: dict[str, int | None] = {}
     whole = [tasks[task.name, 1.0] for task in study.tasks]
     judged = _in_parts(store.index, whole, VALIDATION, TEST)
-    apart, whose = kept_apart(_in_parts(store.index, whole, TRAIN)), "held out, of a training part,"
+    train = _in_parts(store.index, whole, TRAIN)
     for name, run in encoders.items():
         found = check_contract(store, run.card, allowed.other_contract)
         seen[name], more = check_overlap(run.card, judged, allowed.overlap)
-        more += check_unseen(run.card, apart, whose, allowed.overlap)
+        more += check_training_unseen(run.card, train, allowed.overlap, "a training part")
         notes += [f"{name}: {note}" for note in (*found, *more)]
     rows = np.unique(np.concatenate([parted.target.rows for parted in tasks.values()]))
     frame = store.index.loc[rows]

@@ -13,7 +13,7 @@ from neurofm.config.encoders import MonaiResNetConfig
 from neurofm.config.recipe import Recipe
 from neurofm.errors import WeightsError
 from neurofm.models.card import Card
-from neurofm.models.suitability import check_contract, check_overlap, check_unseen, kept_apart
+from neurofm.models.suitability import check_contract, check_overlap, check_training_unseen
 from neurofm.models.weights import encoder_tensors, load_weights
 from neurofm.store.reader import Store
 
@@ -80,8 +80,7 @@ def open_start(
         )
     notes = check_contract(store, loaded.card, point.allow_other_contract)
     notes += check_overlap(loaded.card, judged, point.allow_overlap)[1]
-    whose, held_out = "held out, of the training part,", kept_apart(train)
-    notes += check_unseen(loaded.card, held_out, whose, point.allow_overlap)
+    notes += check_training_unseen(loaded.card, train, point.allow_overlap)
     state = encoder_tensors(loaded.state)
     return Start(state, loaded.card, notes)
 
