@@ -63,6 +63,8 @@ TREES = {
         notes=(
             "AOMIC: ds002785: 1 participants have no T1w scan: sub-0002",
             "AOMIC: ds003097: 1 participants are not in the table: sub-0003",
+            "AOMIC: ds002785: 2 files are no T1 scans by their name: 'T2w' (1), 'FLAIR' (1)",
+            "AOMIC: ds003097: 1 files are no T1 scans by their name: 'FLAIR' (1)",
             "1 visits have more than one T1 scan, all are listed: ds003097-sub-0001 ses-1",
         ),
     ),
@@ -90,6 +92,7 @@ TREES = {
             ("DLBS_sub-3_ses-wave1", "ses-wave1", None, None),
         ),
         notes=(
+            "2 files are no T1 scans by their name: 'T2w' (1), 'FLAIR' (1)",
             "1 participants are not in the table: sub-3",
             "1 visits have more than one T1 scan, all are listed: sub-1 ses-wave1",
         ),
@@ -116,6 +119,7 @@ TREES = {
             ("IXI_IXI012_2", None, None, "M"),
         ),
         notes=(
+            "IXI: 3 files are no T1 scans by their name: 'PD' (1), 'T2' (1), 'FLAIR' (1)",
             "1 scans are not in the table: IXI020",
             "1 visits have more than one T1 scan, all are listed: IXI012",
         ),

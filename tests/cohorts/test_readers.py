@@ -67,6 +67,15 @@ def test_participants_without_a_scan_and_without_a_folder_are_noted(bids: Path) 
     assert "1 participants of the table have no folder: sub-08" in notes
 
 
+def test_other_series_of_a_bids_folder_are_counted(bids: Path, write_scan: WriteScan) -> None:
+    for name in ("sub-01/ses-1/anat/sub-01_ses-1_FLAIR", "sub-02/anat/sub-02_acq-b_T2w",
+                 "sub-02/anat/sub-02_part-phase_T1w", "sub-02/anat/T1w"):  # fmt: skip
+        write_scan(f"bids/{name}.nii.gz")
+    (note,) = [note for note in index_sources([bids]).notes if "no T1 scans" in note]
+    found = "'T2w' (2), 'FLAIR' (1), 'T1w' (1), 'part-phase_T1w' (1), 'bold' (1)"
+    assert note == f"bids: 6 files are no T1 scans by their name: {found}"
+
+
 def test_the_code_book_beside_participants_tsv_is_used(bids: Path) -> None:
     (bids / "participants.tsv").write_text("participant_id\tage\tsex\n01\t840\t0\n02\t600\t1\n")
     book = {"age": {"Units": "months"}, "sex": {"Levels": {"0": "female", "1": "male"}}}
@@ -106,11 +115,20 @@ def test_an_ixi_folder_is_joined_with_its_table(
                  "labels/IXI012-HH-1211-T1_DLMUSE"):  # fmt: skip
         write_scan(f"ixi/{name}.nii.gz")
     (tmp_path / "ixi/IXI.csv").write_text(table)
-    frame = by_id(index_sources([tmp_path / "ixi"]))
+    indexed = index_sources([tmp_path / "ixi"])
+    frame = by_id(indexed)
+    assert "ixi: 2 files are no T1 scans by their name: 'T2' (1), 'T1_DLMUSE' (1)" in indexed.notes
     assert list(frame.index) == ["ixi_IXI002", "ixi_IXI012"]
     assert list(frame["site"]) == ["Guys", "HH"]
     assert list(frame["sex"]) == ["F", "M"]
     np.testing.assert_allclose(frame["age_years"], [35.8, 38.78])
+
+
+def test_the_volumes_of_one_ixi_series_have_one_name(tmp_path: Path, write_scan: WriteScan) -> None:
+    for name in ("T1", "DTI-00", "DTI-01", "MRA"):
+        write_scan(f"ixi/IXI002-Guys-0828-{name}.nii.gz")
+    notes = index_sources([tmp_path / "ixi"]).notes
+    assert "ixi: 3 files are no T1 scans by their name: 'DTI' (2), 'MRA' (1)" in notes
 
 
 def test_a_contradiction_in_the_ixi_table_leaves_the_label_missing(

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from neurofm.cohorts.bids_names import nifti_files, parse_bids_name
+from neurofm.cohorts.bids_names import nifti_files, nifti_stem, parse_bids_name
 from neurofm.cohorts.labels import AGE_NAMES, SEX_NAMES, Dialect, Labels, coded_sex_note, labels_of
-from neurofm.cohorts.listing import ListedScan, Listing, named
+from neurofm.cohorts.listing import ListedScan, Listing, named, others_note
 from neurofm.cohorts.text_table import TextTable, plain_name, read_text_table
 from neurofm.errors import TableError
 from neurofm.files import read_json
@@ -16,6 +16,7 @@ from neurofm.files import read_json
 _YEARS_PER_UNIT = {"month": 1 / 12, "week": 7 / 365.25, "day": 1 / 365.25}
 _PARTICIPANT_NAMES = ("participant_id", "subject_id", "subject", "participant")
 _SESSION_NAMES = ("session_id", "session")
+_PHASE = "part-phase"
 
 # Labels by (participant, session); session None holds for all sessions of the participant.
 _Known = dict[tuple[str, str | None], Labels]
@@ -30,7 +31,7 @@ def is_bids_folder(folder: Path) -> bool:
 def list_bids(folder: Path, cohort: str, usual: Dialect = _USUAL) -> Listing:
     """The T1w scans below sub-* with the labels of the tables beside them.
 
-    Derivatives and source data are not looked into.
+    Derivatives and source data are not looked into; other series are counted in a note.
 
     Args:
         folder: of the data set.
@@ -43,25 +44,35 @@ def list_bids(folder: Path, cohort: str, usual: Dialect = _USUAL) -> Listing:
     known, notes = _participants(folder, usual)
     scans: list[ListedScan] = []
     empty: list[str] = []
+    others: list[str] = []
     for person in sorted(path for path in folder.glob("sub-*") if path.is_dir()):
         sessions = _sessions(person, usual)
-        found = [_listed(path, person.name, cohort, known, sessions) for path in _t1w(person)]
+        files = nifti_files(person)
+        t1w = [path for path in files if _is_t1w(path)]
+        found = [_listed(path, person.name, cohort, known, sessions) for path in t1w]
         scans += found
+        others += [_series(path) for path in files if not _is_t1w(path)]
         if not found:
             empty.append(person.name)
     if empty:
         notes.append(f"{len(empty)} participants have no T1w scan: {named(empty)}")
+    notes += others_note(others)
     notes += _compare(known, {scan.participant_id for scan in scans} | set(empty))
     return Listing(tuple(scans), tuple(f"{cohort}: {note}" for note in notes))
 
 
-def _t1w(person: Path) -> list[Path]:
-    chosen = []
-    for path in nifti_files(person):
-        name = parse_bids_name(path)
-        if name and name.suffix == "T1w" and "part-phase" not in name.parts:
-            chosen.append(path)
-    return chosen
+def _is_t1w(path: Path) -> bool:
+    """A phase is no image of the head."""
+    name = parse_bids_name(path)
+    return name is not None and name.suffix == "T1w" and _PHASE not in name.parts
+
+
+def _series(path: Path) -> str:
+    """What a file shows, by its name."""
+    name = parse_bids_name(path)
+    if name is None:
+        return nifti_stem(path)
+    return f"{_PHASE}_{name.suffix}" if _PHASE in name.parts else name.suffix
 
 
 def _listed(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from neurofm.cohorts.bids_names import nifti_files, nifti_stem
 from neurofm.cohorts.labels import Dialect, Labels, agreed, coded_sex_note, labels_of
-from neurofm.cohorts.listing import ListedScan, Listing, named
+from neurofm.cohorts.listing import ListedScan, Listing, named, others_note
 from neurofm.cohorts.text_table import read_text_table
 from neurofm.errors import TableError
 
@@ -27,15 +27,17 @@ def list_ixi(folder: Path, cohort: str) -> Listing:
     """The T1 scans with IXI names below a folder; the hospital in the name is the site.
 
     Labels come from the one CSV or TSV in the folder with a column MRID or IXI_ID. The number in
-    the name is the session of people who were scanned under several.
+    the name is the session of people who were scanned under several. Other series are counted in
+    a note.
 
     Raises:
         TableError: two such tables, or one that cannot be read.
     """
     known, notes = _table_labels(folder)
-    found = [
-        (path, name) for path in nifti_files(folder) if (name := _NAME.fullmatch(nifti_stem(path)))
-    ]
+    files = nifti_files(folder)
+    found = [(path, name) for path in files if (name := _NAME.fullmatch(nifti_stem(path)))]
+    t1 = {path for path, _ in found}
+    notes += others_note(_series(path) for path in files if path not in t1)
     visits = Counter(person for person, _ in {(name[1].upper(), name[3]) for _, name in found})
     scans = [_listed(path, name, cohort, known, visits) for path, name in found]
     unlisted = [
@@ -60,6 +62,11 @@ def _listed(
         labels = labels.updated(known.get(key, Labels()))
     session = name[3] if visits[participant] > 1 else None
     return ListedScan(cohort, participant, path, session, labels=labels)
+
+
+def _series(path: Path) -> str:
+    """ "T2", "PD", "MRA" or "DTI": what stands behind the visit, without the number of a volume."""
+    return re.sub(r"^IXI\d+-[A-Za-z]+-\d+-|-\d+$", "", nifti_stem(path), flags=re.IGNORECASE)
 
 
 def _mrid(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,15 @@ def named(items: Sequence[str], limit: int = 5) -> str:
     """ "a, b, c and 4 more": a list short enough for one line."""
     more = f" and {len(items) - limit} more" if len(items) > limit else ""
     return ", ".join(items[:limit]) + more
+
+
+def others_note(series: Iterable[str], by: str = "their name") -> list[str]:
+    """What a reader left aside, counted: the name of the series of each such file."""
+    counts = Counter(series)
+    if not counts:
+        return []
+    shown = named([f"'{name}' ({count})" for name, count in counts.most_common()])
+    return [f"{counts.total()} files are no T1 scans by {by}: {shown}"]
 
 
 def _row(scan: ListedScan, name: str) -> tuple[Any, ...]:

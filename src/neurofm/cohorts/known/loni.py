@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from neurofm.cohorts.known.description import KnownCohort
 from neurofm.cohorts.known.t1_names import is_t1_name
 from neurofm.cohorts.known.tables import Key, labels_by_key
 from neurofm.cohorts.labels import Labels
-from neurofm.cohorts.listing import ListedScan, Listing, named
+from neurofm.cohorts.listing import ListedScan, Listing, named, others_note
 from neurofm.cohorts.text_table import TextTable
 
 _KEY_NAMES = ("image_data_id", "image_id")
@@ -51,8 +50,8 @@ def list_loni(folder: Path, cohort: KnownCohort) -> Listing:
     if len(series) < len(files):
         strays = len(files) - len(series)
         notes.append(f"{strays} files lie in no SUBJECT/DESCRIPTION/DATE/IMAGE folder: left")
-    t1 = [s for s in series if s.is_mri and is_t1_name(s.description, cohort.t1_names)]
-    notes += _others_note(series, t1)
+    t1 = [s for s in series if _is_t1(s, cohort)]
+    notes += others_note(s.description for s in series if not _is_t1(s, cohort))
     kept = sorted(_without_processed(t1), key=_place)
     if len(kept) < len(t1):
         notes.append(f"{len(t1) - len(kept)} processed copies of original series: left")
@@ -95,6 +94,10 @@ def _series(path: Path, root: Path, known: dict[Key, Labels]) -> _Series | None:
     )
 
 
+def _is_t1(series: _Series, cohort: KnownCohort) -> bool:
+    return series.is_mri and is_t1_name(series.description, cohort.t1_names)
+
+
 def _place(series: _Series) -> tuple[str, str, int]:
     return series.participant, series.day, int(_number(series.image))
 
@@ -106,15 +109,6 @@ def _without_processed(series: Sequence[_Series]) -> list[_Series]:
         for each in series
         if not each.is_processed or (each.participant, each.visit) not in originals
     ]
-
-
-def _others_note(series: Sequence[_Series], t1: Sequence[_Series]) -> list[str]:
-    counts = Counter(each.description for each in series)
-    counts -= Counter(each.description for each in t1)
-    if not counts:
-        return []
-    shown = named([f"'{name}' ({count})" for name, count in counts.most_common()])
-    return [f"{counts.total()} files are no T1 scans by their name: {shown}"]
 
 
 def _listed(series: _Series, cohort: str) -> ListedScan:

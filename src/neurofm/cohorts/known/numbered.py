@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from neurofm.cohorts.known.description import KnownCohort
 from neurofm.cohorts.known.t1_names import is_t1_name
 from neurofm.cohorts.known.tables import Key, labels_by_key
 from neurofm.cohorts.labels import Labels
-from neurofm.cohorts.listing import ListedScan, Listing, named
+from neurofm.cohorts.listing import ListedScan, Listing, named, others_note
 from neurofm.cohorts.text_table import TextTable
 
 # Each finds the participant, and where the path says so the site, session and run.
@@ -37,18 +36,16 @@ def list_numbered(folder: Path, cohort: KnownCohort) -> Listing:
     """The T1 scans of an FCP-INDI or GSP folder, joined with its table by person and session."""
     known, notes = labels_by_key(folder, cohort, _KEY_NAMES, _keys, _SESSION_NAMES)
     scans: list[ListedScan] = []
-    others = Counter[str]()
+    others: list[str] = []
     for path in nifti_files(folder):
         found = _found(path.relative_to(folder).as_posix(), cohort.layout)
         name = parse_bids_name(path)
         series = name.suffix if name else nifti_stem(path)
         if found is None or not is_t1_name(series, cohort.t1_names):
-            others[series] += 1
+            others.append(series)
             continue
         scans.append(_listed(path, cohort.name, found, known))
-    if others:
-        shown = named([f"'{series}' ({count})" for series, count in others.most_common()])
-        notes.append(f"{others.total()} files are no T1 scans by their place and name: {shown}")
+    notes += others_note(others, "their place and name")
     people = {key[0] for key in known}
     unlisted = sorted({s.participant_id for s in scans if _plain(s.participant_id) not in people})
     if known and unlisted:
