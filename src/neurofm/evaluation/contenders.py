@@ -12,10 +12,10 @@ from jaxtyping import Float
 
 from neurofm.cohorts.task_roles import TEST, TRAIN, VALIDATION
 from neurofm.config.learning import EvaluationConfig
-from neurofm.evaluation.baselines import NEAREST, OF_PAPER, RANDOM, Model
+from neurofm.evaluation.baselines import NEAREST, OF_PAPER, Model
 from neurofm.evaluation.bias_line import fit_bias_line
 from neurofm.evaluation.folds import participant_weights
-from neurofm.evaluation.given import GivenRun, probe_name
+from neurofm.evaluation.given import GivenRun, architectures, probe_name
 from neurofm.evaluation.metrics import Outcome
 from neurofm.evaluation.opening import Opened
 from neurofm.evaluation.operating_point import choose_threshold
@@ -153,21 +153,16 @@ def read_images(
     features = tuple(
         embed_store(run.encoder(), store, rows, device, progress) for run in opened.runs
     )
-    first = [
-        run
-        for place, run in enumerate(opened.runs)
-        if all(run.card.encoder != before.card.encoder for before in opened.runs[:place])
-    ]
     random = tuple(
         Model(
-            RANDOM if len(first) == 1 else f"{RANDOM}, as of {run.model}",
+            name,
             tuple(
                 embed_store(run.random_encoder(recipe.seed, repeat), store, rows, device, progress)
                 for repeat in range(recipe.evaluation.seeds)
             ),
             _usual(recipe.evaluation),
         )
-        for run in first
+        for name, run in architectures(opened.runs).items()
     )
     return Contenders(opened.runs, features, random, recipe.evaluation)
 

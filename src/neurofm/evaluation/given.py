@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
 from neurofm.errors import ConfigError
-from neurofm.evaluation.baselines import AS_TRAINED, BASELINES, PRETRAINED, PROBED
+from neurofm.evaluation.baselines import AS_TRAINED, BASELINES, PRETRAINED, PROBED, RANDOM
 from neurofm.models.encoder import build_encoder
 from neurofm.models.hub import is_hub_reference
 from neurofm.models.weights import Card, load_encoder, load_weights
@@ -98,6 +98,15 @@ def open_runs(given: Sequence[Given]) -> tuple[GivenRun, ...]:
     for run in runs:
         _refuse_other_kind(runs, run)
     return runs
+
+
+def architectures(runs: Iterable[GivenRun]) -> dict[str, GivenRun]:
+    """The first run of each different encoder, by the name of the row of its random weights."""
+    first: list[GivenRun] = []
+    for run in runs:
+        if all(run.card.encoder != other.card.encoder for other in first):
+            first.append(run)
+    return {RANDOM if len(first) == 1 else f"{RANDOM}, as of {run.model}": run for run in first}
 
 
 def probe_name(model: str) -> str:

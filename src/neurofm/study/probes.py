@@ -15,8 +15,8 @@ from torch import nn
 
 from neurofm.cohorts.task_roles import TEST
 from neurofm.config.study import TaskOfStudy
-from neurofm.evaluation.baselines import RANDOM, Model, baselines
-from neurofm.evaluation.given import GivenRun
+from neurofm.evaluation.baselines import Model, baselines
+from neurofm.evaluation.given import GivenRun, architectures
 from neurofm.evaluation.probing import predictions_table
 from neurofm.evaluation.testing import outcome_of
 from neurofm.files import atomic_path, fingerprint_of
@@ -95,19 +95,18 @@ def _probed(encoding: Encoding) -> list[Model]:
 
 
 def random_rows(encoding: Encoding) -> list[Model]:
-    """The row of encoders with random weights, of the first encoder's architecture, if any."""
-    opened = encoding.opened
-    first: GivenRun | None = next(iter(opened.encoders.values()), None)
-    if first is None:
-        return []
-    kind, seed = fingerprint_of(first.card.encoder.model_dump(mode="json")), opened.study.seed
-    repeats = [
-        encoding.features(
-            f"random {kind} {seed} {repeat}", partial(first.random_encoder, seed, repeat)
-        )
-        for repeat in range(opened.study.evaluation.seeds)
+    """The rows of encoders with random weights, one for each architecture of the encoders."""
+    return [
+        Model(name, tuple(_random(encoding, run)))
+        for name, run in architectures(encoding.opened.encoders.values()).items()
     ]
-    return [Model(RANDOM, tuple(repeats))]
+
+
+def _random(encoding: Encoding, run: GivenRun) -> Iterator[Features]:
+    study, kind = encoding.opened.study, fingerprint_of(run.card.encoder.model_dump(mode="json"))
+    for repeat in range(study.evaluation.seeds):
+        key = f"random {kind} {study.seed} {repeat}"
+        yield encoding.features(key, partial(run.random_encoder, study.seed, repeat))
 
 
 def _work(
