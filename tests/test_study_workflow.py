@@ -114,6 +114,9 @@ def test_what_cannot_be_run_is_refused(prepared: dict[str, Any], tmp_path: Path)
     study = _study(tmp_path)
     with pytest.raises(ConfigError, match="no phantom cohorts and no --source was given"):
         _run(study, tmp_path / "out", [])
+    with pytest.raises(ConfigError, match="'simclr' has no recipe of its pre-training; carry"):
+        _run(_study(tmp_path, pretraining={"simclr": {}}), tmp_path / "out", [tmp_path])
+    assert not (tmp_path / "out").exists()
     with pytest.raises(ConfigError, match="no such file or folder"):
         _run(study, tmp_path / "out", [tmp_path / "elsewhere"])
     _run(study, tmp_path / "out", [tmp_path])

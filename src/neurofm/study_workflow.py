@@ -55,7 +55,7 @@ def run_study_path(
         tell: given each line that the user should read.
 
     Raises:
-        ConfigError: there are neither sources nor phantom cohorts.
+        ConfigError: there are neither sources nor phantom cohorts, or an encoder has no recipe.
         RunError: the folder holds another run, or no scan could be used.
         TableError: the index lacks labels of a task; see `require_told`.
     """
@@ -64,6 +64,12 @@ def run_study_path(
             "the study has no phantom cohorts and no --source was given", "add --source FOLDER",
             study.name,
         )  # fmt: skip
+    for name, pretraining in study.pretraining.items():
+        if pretraining.recipe is None:
+            raise ConfigError(
+                f"'{name}' has no recipe of its pre-training",
+                f"carry the study out with: neurofm evaluate ... --weights {name}=REF", study.name,
+            )  # fmt: skip
     with only_writer(folder):
         claim(folder, study, sources)
         stages = Stages(folder / "stages.json")
@@ -83,9 +89,10 @@ def run_study_path(
 
 def _preparation(study: StudyConfig) -> Recipe:
     """The recipe by which scans are divided, preprocessed and packed: the study's common values."""
-    references = [each.recipe for each in study.pretraining.values()]
-    references += [model.recipe for model in study.models if model.recipe is not None]
-    return effective_recipe(study, references[0], {"seed": study.seed})
+    recipes = [each.recipe for each in study.pretraining.values()]
+    recipes += [model.recipe for model in study.models]
+    first = next(recipe for recipe in recipes if recipe is not None)
+    return effective_recipe(study, first, {"seed": study.seed})
 
 
 def _require_labels(study: StudyConfig, index: pd.DataFrame) -> None:
@@ -115,6 +122,7 @@ def _pretrained(
     from neurofm.training.fit import Manner, pretrain
 
     asked, run = study.pretraining[name], course.folder / "pretraining" / name
+    assert asked.recipe is not None
     recipe = effective_recipe(study, asked.recipe, asked.changes, {"seed": study.seed})
     with stages.timed(f"pretrain {name}"):
         how = Manner(tell=course.tell, onlookers=ONLOOKERS)

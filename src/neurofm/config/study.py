@@ -41,7 +41,9 @@ class CohortOfStudy(Section):
 class PretrainingOfStudy(Section):
     """An encoder that the study's models start from."""
 
-    recipe: str = knob(..., "-", "Of the pre-training, by name or path.")
+    recipe: str | None = knob(
+        None, "-", "Of the pre-training, by name or path; none: weights that are given."
+    )
     changes: dict[str, Any] = knob({}, "-", "Laid over that recipe.")
 
 
@@ -146,7 +148,8 @@ def load_study(reference: str | Path, overrides: tuple[str, ...] = ()) -> StudyC
         values = laid_over(values, change)
     study = check_section(StudyConfig, {"name": path.parent.name} | values, path)
     for pretraining in study.pretraining.values():
-        effective_recipe(study, pretraining.recipe, pretraining.changes)
+        if pretraining.recipe is not None:
+            effective_recipe(study, pretraining.recipe, pretraining.changes)
     for model in study.models:
         if model.recipe is not None:
             effective_recipe(study, model.recipe, model.changes)

@@ -21,6 +21,7 @@ from neurofm.models.weights import load_weights
 from neurofm.store.reader import Store
 from neurofm.study.cells import task_split
 from neurofm.study.site_task import site_task
+from neurofm.training.starting import require_trainable
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def open_study(
         LeakageError: weights have seen people of a validation or test part, or of a training part
             that the index keeps from pre-training.
         RunError: a task has nobody to test.
+        WeightsError: weights cannot be read, or are to be trained and are of a network that is not.
     """
     encoders = _encoders(study, weights)
     tasks = _tasks(study, store.index)
@@ -145,11 +147,15 @@ def _encoders(study: StudyConfig, weights: Mapping[str, Path]) -> dict[str, Give
             f"no model of the study starts from '{name}'",
             f"there are: {', '.join(study.pretraining)}", f"--weights {name}=...",
         )  # fmt: skip
-    return {
+    found = {
         name: GivenRun(name, weights[name], load_weights(weights[name]).card)
         for name in study.pretraining
         if name in wanted
     }
+    for model in study.models:
+        if model.recipe is not None and model.encoder is not None:
+            require_trainable(found[model.encoder].card, weights[model.encoder])
+    return found
 
 
 def _in_parts(index: pd.DataFrame, tasks: Sequence[PartedTask], *roles: str) -> pd.DataFrame:

@@ -99,7 +99,7 @@ def run_study(  # noqa: PLR0917 - what, of what, with what, where to, how
         the record, and the failures of cells.
 
     Raises:
-        ConfigError, ContractError, LeakageError: see `open_study`.
+        ConfigError, ContractError, LeakageError, WeightsError: see `open_study`.
         RunError: the folder is another study's, or the cluster is lost.
         RunStoppedError: a signal came; the same call goes on.
     """

@@ -72,17 +72,21 @@ def open_start(
     if point.folder is None:
         return None
     loaded = load_weights(point.folder)
-    if isinstance(loaded.card.encoder, MonaiResNetConfig):
-        raise WeightsError(
-            "are of a network that neurofm uses but does not train",
-            "probe them with: neurofm evaluate",
-            point.folder,
-        )
+    require_trainable(loaded.card, point.folder)
     notes = check_contract(store, loaded.card, point.allow_other_contract)
     notes += check_overlap(loaded.card, judged, point.allow_overlap)[1]
     notes += check_training_unseen(loaded.card, train, point.allow_overlap)
     state = encoder_tensors(loaded.state)
     return Start(state, loaded.card, notes)
+
+
+def require_trainable(card: Card, folder: Path) -> None:
+    """Raise a `WeightsError` where weights are of a network that is used as it is."""
+    if isinstance(card.encoder, MonaiResNetConfig):
+        raise WeightsError(
+            "are of a network that neurofm uses but does not train",
+            "probe them with: neurofm evaluate", folder,
+        )  # fmt: skip
 
 
 def with_its_encoder(recipe: Recipe, start: Start | None) -> Recipe:
