@@ -12,9 +12,11 @@ import pytest
 import torch
 
 from neurofm.commands.embed import embed
+from neurofm.commands.encoding_options import EncodingOptions
 from neurofm.config.preparation import PreprocessConfig, StoreConfig
 from neurofm.config.recipe import Recipe, check_recipe
 from neurofm.errors import ContractError, RunError
+from neurofm.inference.computing import choose_computing
 from neurofm.inference.distances import with_distances
 from neurofm.inference.embed import embed_sources, preprocessing_of, require_fitting
 from neurofm.models.card import Card
@@ -148,23 +150,21 @@ class Stopped(SilentProgress):
             raise KeyboardInterrupt
 
 
-def test_a_packed_store_goes_on_where_it_was_stopped(
-    fake: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("neurofm.models.embeddings.BATCH_VOXELS", 2 * 25 * 32 * 32)
+def test_a_packed_store_goes_on_where_it_was_stopped(fake: SimpleNamespace, tmp_path: Path) -> None:
     store, work, whole = (tmp_path / name for name in ("store", "work", "whole.parquet"))
+    pairs = choose_computing("cpu", batch_size=2)
     pack(fake.write(tmp_path / "derivatives", 5), store, StoreConfig(spacing_mm=6.0))
     weights = write_weights(tmp_path / "weights", card(fake.contract()))
-    embed_sources([store], weights, whole)
+    embed_sources([store], weights, whole, computing=pairs)
+    first, again = tmp_path / "1.parquet", Stopped(5)
     with pytest.raises(KeyboardInterrupt):
-        embed_sources([store], weights, tmp_path / "1.parquet", work=work, progress=Stopped(3))
+        embed_sources([store], weights, first, work=work, computing=pairs, progress=Stopped(3))
     kept = {path: path.stat().st_mtime_ns for path in (work / ".embeddings").iterdir()}
     assert len(kept) == 2
-    again = Stopped(5)
-    embed_sources([store], weights, tmp_path / "1.parquet", work=work, progress=again)
+    embed_sources([store], weights, first, work=work, computing=pairs, progress=again)
     assert again.done_before == 4
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
-    assert (tmp_path / "1.parquet").read_bytes() == whole.read_bytes()
+    assert first.read_bytes() == whole.read_bytes()
 
 
 def test_features_of_a_store_are_kept_for_its_content_and_the_weights(
@@ -258,7 +258,8 @@ def test_unusable_scans_are_rows_with_a_reason_and_the_command_says_so(
     (tmp_path / "cut.nii.gz").write_bytes(whole[:2000])
     (tmp_path / "empty.nii.gz").write_bytes(b"")
     scans = [tmp_path / "cut.nii.gz", tmp_path / "empty.nii.gz"]
-    assert embed(scans, weights=weights, output=tmp_path / "e.parquet", workers=0) == 1
+    how = EncodingOptions(workers=0)
+    assert embed(scans, weights=str(weights), output=tmp_path / "e.parquet", how=how) == 1
     table = pd.read_parquet(tmp_path / "e.parquet")
     assert len(table) == 2
     assert table["embedding"].isna().all()

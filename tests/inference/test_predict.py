@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
+from neurofm.commands.encoding_options import EncodingOptions
 from neurofm.commands.predict import predict
 from neurofm.config.encoders import ResNetConfig
 from neurofm.config.preparation import StoreConfig
@@ -182,7 +183,8 @@ def test_unusable_scans_are_rows_with_a_reason(
     (tmp_path / "cut.nii.gz").write_bytes(gzip.compress(bytes(5000))[:20])
     output = tmp_path / "p.parquet"
     scan = tmp_path / "cut.nii.gz"
-    assert predict([scan], weights=[weights, weights], output=output, workers=0) == 1
+    how = EncodingOptions(workers=0)
+    assert predict([scan], weights=[str(weights)] * 2, output=output, how=how) == 1
     table = pd.read_parquet(output)
     assert len(table) == 1
     assert table.filter(regex="prediction|spread|probability|low|high|set").isna().all(axis=None)

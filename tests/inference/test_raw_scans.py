@@ -14,6 +14,7 @@ import pytest
 
 import neurofm
 from neurofm.cohorts.phantom import write_phantom_cohort
+from neurofm.commands.encoding_options import EncodingOptions
 from neurofm.commands.predict import predict
 from neurofm.config import PhantomConfig
 from neurofm.config.recipe import Recipe
@@ -83,7 +84,8 @@ def test_a_killed_command_goes_on_and_python_says_the_same(
     assert 0 < len(before) < 3
     assert not (work.parent / "p.csv").exists()
     first, again = tmp_path / "first.csv", tmp_path / "again.csv"
-    assert predict([scans], weights=[weights], output=first, work=work, workers=0) == 0
+    how = EncodingOptions(work=work, workers=0)
+    assert predict([scans], weights=[weights], output=first, how=how) == 0
     after = _sidecars(work)
     assert len(after) == 3
     assert all(after[path] == when for path, when in before.items())
@@ -97,7 +99,7 @@ def test_a_killed_command_goes_on_and_python_says_the_same(
     assert table["verdict"].isin(["pass", "warn", "fail"]).all()
     assert (table["high"] - table["low"]).to_numpy() == pytest.approx(36.0, rel=1e-4)
     kept = {path: path.stat().st_mtime_ns for path in (work / ".embeddings").iterdir()}
-    assert predict([scans], weights=[weights], output=again, work=work, workers=0) == 0
+    assert predict([scans], weights=[weights], output=again, how=how) == 0
     assert again.read_bytes() == first.read_bytes()
     assert _sidecars(work) == after
     assert {path: path.stat().st_mtime_ns for path in (work / ".embeddings").iterdir()} == kept

@@ -40,3 +40,18 @@ def test_brightness_and_contrast_of_a_scan_do_not_matter() -> None:
     other = Batch(30 * batch.images + 100, batch.masks, batch.rows, batch.items, 0)
     first, second = encode(encoder, [batch]), encode(encoder, [other])
     np.testing.assert_allclose(first, second, rtol=1e-3, atol=1e-4)
+
+
+def test_a_gpu_rounds_no_factor_of_a_convolution_and_the_setting_comes_back() -> None:
+    """TF32 would make features depend on machine and batch; torch allows it unless told."""
+    seen: list[bool] = []
+
+    class Noting(torch.nn.Module):
+        def forward(self, volumes: torch.Tensor) -> torch.Tensor:
+            seen.append(torch.backends.cudnn.allow_tf32)
+            return volumes.flatten(1)[:, :2]
+
+    before = torch.backends.cudnn.allow_tf32
+    encode(Noting(), [_batch(1, 2)])
+    assert seen == [False]
+    assert torch.backends.cudnn.allow_tf32 == before

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from neurofm.commands.console import BarProgress, out, show_problems
+from neurofm.commands.encoding_options import NOTHING_SAID, EncodingOptions
 from neurofm.commands.one_scan import prepared_beside
 from neurofm.commands.prepared_by import PreparedBy
 from neurofm.commands.weights_reference import folder_of
@@ -20,8 +20,7 @@ def embed(
     *,
     weights: str,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
-    work: Path | None = None,
-    workers: int = os.cpu_count() or 1,
+    how: EncodingOptions = NOTHING_SAID,
     allow_other_preprocessing: Annotated[bool, Parameter(negative="")] = False,
     prepared: PreparedBy | None = None,
 ) -> int:
@@ -36,24 +35,25 @@ def embed(
         A run, a bundle, hf://OWNER/NAME[@REVISION], or a published checkpoint.
     output
         The table of embeddings, a .parquet or .csv file.
-    work
-        Keep preprocessed scans and features here; the same command then continues.
-    workers
-        Processes that preprocess scans side by side.
     allow_other_preprocessing
         Go on where neurofm's steps are not the weights' own, with a note.
     """
-    with prepared_beside(source, workers):
+    with prepared_beside(source, how.workers):
         from neurofm.inference.embed import embed_sources
         from neurofm.inference.turboprep import embed_turboprep
 
         listed = (prepared or PreparedBy()).turboprep_list(*source)
-        allow, bar, folder = allow_other_preprocessing, BarProgress(), folder_of(weights)
+        allow, bar, computing = allow_other_preprocessing, BarProgress(), how.computing()
+        folder = folder_of(weights)
         if listed:
-            done = embed_turboprep(listed, folder, output, work=work, workers=workers,
-                                   allow_other_contract=allow, progress=bar)  # fmt: skip
+            done = embed_turboprep(
+                listed, folder, output, work=how.work, workers=how.workers,
+                allow_other_contract=allow, computing=computing, progress=bar,
+            )  # fmt: skip
         else:
-            done = embed_sources(source, folder, output, work=work, workers=workers,
-                                 allow_other_contract=allow, progress=bar)  # fmt: skip
+            done = embed_sources(
+                source, folder, output, work=how.work, workers=how.workers,
+                allow_other_contract=allow, computing=computing, progress=bar,
+            )  # fmt: skip
     out.print(f"{output}: {done.scans} scans embedded", markup=False, soft_wrap=True)
     return show_problems(done.notes, done.failures)

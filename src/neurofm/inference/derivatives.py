@@ -15,8 +15,8 @@ from neurofm.cohorts.listing import ListedScan, absolute, frame_of
 from neurofm.errors import TableError
 from neurofm.files import read_json
 from neurofm.preprocess.contract import FILE_NAME, Contract, read_contract
+from neurofm.preprocess.layout import FAILURES_FILE, INDEX_FILE
 
-_INDEX, _FAILURES = "index.parquet", "failures.csv"
 _PLACES = {"image_path", "brain_mask_path", "verdict"}
 _SIDECAR_KEYS = {"contract", "input_sha256"}
 _MEND = "give raw scans, or by itself the whole folder neurofm preprocess wrote"
@@ -46,7 +46,8 @@ def whole_folder(sources: Sequence[Path]) -> Sequence[Path]:
 
 def is_derivatives(sources: Sequence[Path]) -> bool:
     """Whether the only source is a folder that `neurofm preprocess` has finished."""
-    return len(sources) == 1 and all((sources[0] / name).is_file() for name in (FILE_NAME, _INDEX))
+    wanted = (FILE_NAME, INDEX_FILE)
+    return len(sources) == 1 and all((sources[0] / name).is_file() for name in wanted)
 
 
 def open_derivatives(folder: Path) -> Derivatives:
@@ -56,13 +57,13 @@ def open_derivatives(folder: Path) -> Derivatives:
         TableError: its index is none of preprocessed scans, or its list of failures is damaged.
         ContractError, ConfigError: it does not say how they were preprocessed.
     """
-    table = read_index(folder / _INDEX)
+    table = read_index(folder / INDEX_FILE)
     if not set(table.columns) >= _PLACES:
         raise TableError(
             "names no preprocessed scans", "give the folder neurofm preprocess wrote", folder
         )
     contract = read_contract(folder)
-    failures = {_plain(failure.path): failure for failure in _read_failures(folder / _FAILURES)}
+    failures = {_plain(failure.path): failure for failure in _read_failures(folder / FAILURES_FILE)}
     failed = table[table["verdict"] == "fail"]
     for path, person in zip(failed["path"], participant_keys(failed), strict=True):
         failure = Failure(path, person, "quality", "quality", "failed its quality checks")
@@ -120,7 +121,7 @@ def _plain(path: object) -> str:
 
 
 def _is_their_index(path: Path) -> bool:
-    return path.name == _INDEX and path.is_file() and path.with_name(FILE_NAME).is_file()
+    return path.name == INDEX_FILE and path.is_file() and path.with_name(FILE_NAME).is_file()
 
 
 def _holds_preprocessed(path: Path) -> bool:

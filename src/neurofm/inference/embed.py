@@ -16,6 +16,7 @@ from neurofm.config.preparation import PreprocessConfig
 from neurofm.config.recipe import check_recipe
 from neurofm.errors import ContractError, RunError
 from neurofm.files import require_writable
+from neurofm.inference.computing import Computing, choose_computing
 from neurofm.inference.derivatives import is_derivatives, open_derivatives, whole_folder
 from neurofm.inference.distances import with_distances
 from neurofm.inference.features import KeptFeatures, encode_packed, encode_prepared
@@ -56,6 +57,7 @@ def embed_sources(
     work: Path | None = None,
     workers: int = 1,
     allow_other_contract: bool = False,
+    computing: Computing | None = None,
     progress: Progress | None = None,
 ) -> Embedded:
     """Write the embedding of every scan of the sources to one table, Parquet or CSV.
@@ -69,8 +71,10 @@ def embed_sources(
         output: the table.
         work: where preprocessed scans and features are kept and found again; None keeps none.
         workers: processes that preprocess scans side by side.
-        allow_other_contract: go on where the preprocessing is not the model's, with a note; what
-            imported weights need, whose steps neurofm matches in kind but not in every tool.
+        allow_other_contract: go on where the preprocessing is not the weights' own, with a note.
+            Weights that take neurofm's default steps in place of their makers' tools, such as the
+            paper's, need it only where other steps than these were taken.
+        computing: where to encode, and how many scans at once; None leaves it to neurofm.
         progress: shown the course of the work.
 
     Raises:
@@ -82,7 +86,7 @@ def embed_sources(
     require_new_embeddings(output)
     encoded = encode_by(
         [load_weights(weights)], sources, work=work, workers=workers,
-        allow_other_contract=allow_other_contract, progress=progress,
+        allow_other_contract=allow_other_contract, computing=computing, progress=progress,
     )  # fmt: skip
     write_embeddings(
         output, encoded.table, encoded.features[0], encoded.models[0], encoded.contract,
@@ -129,6 +133,7 @@ def encode_by(
     work: Path | None = None,
     workers: int = 1,
     allow_other_contract: bool = False,
+    computing: Computing | None = None,
     progress: Progress | None = None,
 ) -> Encoded:
     """Encode scans by one or more sets of weights, and tell their distances from training.
@@ -138,7 +143,7 @@ def encode_by(
     encoded = _encode_sources(
         sources, weights[0].card, [encoder_of(each) for each in weights], work=work,
         workers=workers, allow_other_contract=allow_other_contract,
-        progress=progress or SilentProgress(),
+        computing=computing or choose_computing(), progress=progress or SilentProgress(),
         models=tuple(each.card.weights_sha256 for each in weights),
     )  # fmt: skip
     table, notes = with_distances(encoded.table, encoded.features, weights)
@@ -153,6 +158,7 @@ def _encode_sources(
     work: Path | None,
     workers: int,
     allow_other_contract: bool,
+    computing: Computing,
     progress: Progress,
     models: tuple[str, ...],
 ) -> Encoded:
@@ -166,6 +172,7 @@ def _encode_sources(
         work: where preprocessed scans and features are kept and found again; None keeps none.
         workers: processes that preprocess scans side by side.
         allow_other_contract: go on where the preprocessing is not the card's, with a note.
+        computing: where to encode, and how many scans at once.
         progress: shown the course of the work.
         models: SHA-256 of each encoder's weights.
 
@@ -181,18 +188,24 @@ def _encode_sources(
         store = open_store(sources[0])
         notes = require_fitting(store.contract, store.spacing_mm, card, allow_other_contract)
         pairs = zip(encoders, kept, strict=True)
-        features = tuple(encode_packed(store, each, progress, place) for each, place in pairs)
+        features = tuple(
+            encode_packed(store, each, progress, place, computing) for each, place in pairs
+        )
         return Encoded(packed_rows(store), features, store.contract, (), notes, models)
     if is_derivatives(sources):
         given = open_derivatives(sources[0])
         notes = require_fitting(given.contract, card.spacing_mm, card, allow_other_contract)
-        found = encode_prepared(given.table, sources[0], card, encoders, progress, kept=kept)
+        found = encode_prepared(
+            given.table, sources[0], card, encoders, progress, kept=kept, computing=computing
+        )
         failures = given.failures + found.failures
         return Encoded(found.table, found.features, given.contract, failures, notes, models)
     config, notes = preprocessing_of(card, allow_other_contract)
     with work_folder(work) as folder:
         table, failures = prepare_sources(sources, folder, config, workers, progress)
-        found = encode_prepared(table, folder, card, encoders, progress, kept=kept)
+        found = encode_prepared(
+            table, folder, card, encoders, progress, kept=kept, computing=computing
+        )
     failures, contract = failures + found.failures, contract_of(config)
     return Encoded(found.table, found.features, contract, failures, notes, models)
 

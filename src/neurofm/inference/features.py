@@ -8,21 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float
 from torch import nn
 
 from neurofm.cohorts.failures import Failure, failure_of
+from neurofm.data.batch import Batch
 from neurofm.data.loader import ScanLoader
 from neurofm.errors import ScanError
 from neurofm.files import atomic_path, fingerprint_of, sha256_of
-from neurofm.inference.prepared import PreparedScan, prepared_scans
+from neurofm.inference.computing import Computing
+from neurofm.inference.prepared import PreparedScan, joined, prepared_scans
 from neurofm.models.card import Card
 from neurofm.models.embeddings import row_batches
-from neurofm.models.encoding import encode
 from neurofm.progress import Progress
 from neurofm.store.reader import Store
-from neurofm.training.device import choose_device
+from neurofm.volumes.grids import model_shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +48,7 @@ def encode_prepared(
     progress: Progress,
     *,
     kept: Sequence[KeptFeatures | None],
+    computing: Computing,
 ) -> EncodedScans:
     """Encode the scans of `prepare_sources` or `open_derivatives` that have no `reason`.
 
@@ -58,31 +59,38 @@ def encode_prepared(
         encoders: frozen.
         progress: shown the course of the work.
         kept: for each encoder where features are found again, and kept; None for nowhere.
+        computing: where to encode, and how many scans at once.
     """
     shape = (len(table), card.features)
     features = tuple(np.full(shape, np.nan, dtype=np.float32) for _ in encoders)
     reasons, failures = table["reason"].astype(object).tolist(), []
-    usable = np.flatnonzero(table["reason"].isna())
-    scans, device = prepared_scans(table.iloc[usable], folder), choose_device()
-    progress.start("Encoding", len(usable), "scans")
-    for row, scan in zip(usable.tolist(), scans, strict=True):
-        try:
-            for encoder, place, found in zip(encoders, kept, features, strict=True):
-                found[row] = _features(scan, encoder, place, card.spacing_mm, device)
-        except ScanError as error:
-            failure = failure_of(error, scan.image_path, scan.participant, "encoding")
-            failures.append(failure)
-            reasons[row] = failure.reason
-            for found in features:
-                found[row] = np.nan
-        progress.advance()
+    usable = np.flatnonzero(table["reason"].isna()).tolist()
+    scans = list(zip(usable, prepared_scans(table.iloc[usable], folder), strict=True))
+    size = computing.scans_at_once(model_shape(card.spacing_mm))
+    progress.start("Encoding", len(scans), "scans")
+    for start in range(0, len(scans), size):
+        some, readable = scans[start : start + size], []
+        for row, scan in some:
+            try:
+                readable.append(_read(row, scan, kept, card.spacing_mm))
+            except ScanError as error:
+                failure = failure_of(error, scan.image_path, scan.participant, "encoding")
+                failures.append(failure)
+                reasons[row] = failure.reason
+        for place, (encoder, found) in enumerate(zip(encoders, features, strict=True)):
+            _encode_some(readable, place, encoder, found, computing)
+        progress.advance(len(some))
     progress.finish()
     told = pd.Series(reasons, index=table.index, dtype="string")
     return EncodedScans(table.assign(reason=told), features, tuple(failures))
 
 
 def encode_packed(
-    store: Store, encoder: nn.Module, progress: Progress, kept: KeptFeatures | None
+    store: Store,
+    encoder: nn.Module,
+    progress: Progress,
+    kept: KeptFeatures | None,
+    computing: Computing,
 ) -> Float[np.ndarray, "scans features"]:
     """Features of all scans of a store, in its order.
 
@@ -91,8 +99,9 @@ def encode_packed(
         encoder: frozen.
         progress: shown the course of the work.
         kept: where the features of each batch are found again, and kept; None for nowhere.
+        computing: where to encode, and how many scans at once.
     """
-    batches = row_batches(store, range(len(store)))
+    batches = row_batches(store, range(len(store)), computing.batch_size)
     paths = [None if kept is None else kept.path_of_rows(store, rows) for rows in batches]
     found = {
         number: np.asarray(np.load(path, allow_pickle=False))
@@ -100,11 +109,11 @@ def encode_packed(
         if path is not None and path.is_file()
     }
     waiting = [number for number in range(len(batches)) if number not in found]
-    left, device = sum(len(batches[number]) for number in waiting), choose_device()
+    left = sum(len(batches[number]) for number in waiting)
     progress.start("Encoding", len(store), "scans", done=len(store) - left)
     loaded = ScanLoader(store).batches([batches[number] for number in waiting])
     for number, batch in zip(waiting, loaded, strict=True):
-        found[number] = np.asarray(encode(encoder, [batch], device))
+        found[number] = computing.features(encoder, batch)
         _keep(found[number], paths[number])
         progress.advance(len(batch))
     progress.finish()
@@ -142,19 +151,52 @@ class KeptFeatures:
         return self.folder / f"{fingerprint_of(made_by)}.npy"
 
 
-def _features(
-    scan: PreparedScan,
+@dataclass(frozen=True, eq=False)
+class _Readable:
+    """A scan to be encoded.
+
+    Attributes:
+        row: in the table.
+        batch: the scan alone; None where every encoder's features are kept.
+        paths: for each encoder where its features are, or are to be, kept.
+    """
+
+    row: int
+    batch: Batch | None
+    paths: tuple[Path | None, ...]
+
+
+def _read(
+    row: int, scan: PreparedScan, kept: Sequence[KeptFeatures | None], spacing_mm: float
+) -> _Readable:
+    paths = tuple(None if each is None else each.path_of(scan, spacing_mm) for each in kept)
+    return _Readable(row, None if all(map(_is_kept, paths)) else scan.batch(spacing_mm), paths)
+
+
+def _encode_some(
+    scans: Sequence[_Readable],
+    place: int,
     encoder: nn.Module,
-    kept: KeptFeatures | None,
-    spacing_mm: float,
-    device: torch.device,
-) -> Float[np.ndarray, " features"]:
-    path = kept.path_of(scan, spacing_mm) if kept is not None else None
-    if path is not None and path.is_file():
-        return np.asarray(np.load(path, allow_pickle=False))
-    found = np.asarray(encode(encoder, [scan.batch(spacing_mm)], device)[0])
-    _keep(found, path)
-    return found
+    found: Float[np.ndarray, "scans features"],
+    computing: Computing,
+) -> None:
+    """Fill in the features of some scans by the encoder at a place; what is kept is loaded."""
+    waiting = []
+    for scan in scans:
+        path = scan.paths[place]
+        if path is not None and path.is_file():
+            found[scan.row] = np.load(path, allow_pickle=False)
+        elif scan.batch is not None:
+            waiting.append((scan, path, scan.batch))
+    if waiting:
+        encoded = computing.features(encoder, joined([batch for _, _, batch in waiting]))
+        for (scan, path, _), features in zip(waiting, encoded, strict=True):
+            found[scan.row] = features
+            _keep(features, path)
+
+
+def _is_kept(path: Path | None) -> bool:
+    return path is not None and path.is_file()
 
 
 def _keep(found: Float[np.ndarray, "..."], path: Path | None) -> None:

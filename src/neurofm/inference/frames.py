@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from neurofm.inference.computing import choose_computing
 from neurofm.inference.embed import encode_by
 from neurofm.inference.predict import predict_table
 from neurofm.models.card import read_card
@@ -26,6 +27,8 @@ def embed(
     work: PathOrText | None = None,
     workers: int = 1,
     allow_other_preprocessing: bool = False,
+    device: str = "auto",
+    batch_size: int | None = None,
 ) -> pd.DataFrame:
     """The embedding of every scan, preprocessed as the weights need: what `neurofm embed` writes.
 
@@ -35,7 +38,9 @@ def embed(
         weights: a run, a bundle, "hf://OWNER/NAME[@REVISION]", or a published checkpoint.
         work: where preprocessed scans and features are kept and found again; None keeps none.
         workers: processes that preprocess scans side by side.
-        allow_other_preprocessing: go on where the preprocessing is not the model's.
+        allow_other_preprocessing: go on where the preprocessing is not the weights' own.
+        device: where to encode: "auto" (the GPU where there is one), "cpu", "cuda" or "cuda:1".
+        batch_size: scans encoded at once; no result depends on it. None leaves it to neurofm.
 
     Returns:
         a row a scan; `embedding` is a float32 array, or None where `reason` says why. What a reader
@@ -44,10 +49,11 @@ def embed(
     Raises:
         NeurofmError: as `locate` and `embed_sources`.
     """
+    computing = choose_computing(device, batch_size)
     found = locate(weights)
     encoded = encode_by(
         [load_weights(found.folder)], _several(paths), work=None if work is None else Path(work),
-        workers=workers, allow_other_contract=allow_other_preprocessing,
+        workers=workers, allow_other_contract=allow_other_preprocessing, computing=computing,
     )  # fmt: skip
     (features,), (model,) = encoded.features, encoded.models
     table = without_places(encoded.table).assign(model=model, contract=encoded.contract)
@@ -64,6 +70,8 @@ def predict(
     work: PathOrText | None = None,
     workers: int = 1,
     allow_other_preprocessing: bool = False,
+    device: str = "auto",
+    batch_size: int | None = None,
 ) -> pd.DataFrame:
     """What trained heads say of every scan: what `neurofm predict` writes.
 
@@ -75,6 +83,8 @@ def predict(
         work: as for `embed`.
         workers: as for `embed`.
         allow_other_preprocessing: as for `embed`.
+        device: as for `embed`.
+        batch_size: as for `embed`.
 
     Returns:
         a row a scan, with an empty prediction where `reason` says why. What a reader must know is
@@ -83,11 +93,12 @@ def predict(
     Raises:
         NeurofmError: as `locate` and `predict_table`.
     """
+    computing = choose_computing(device, batch_size)
     found = [locate(each) for each in _listed(weights)]
     predicted = predict_table(
         _several(paths), [each.folder for each in found], level=interval,
         work=None if work is None else Path(work), workers=workers,
-        allow_other_contract=allow_other_preprocessing,
+        allow_other_contract=allow_other_preprocessing, computing=computing,
     )  # fmt: skip
     predicted.table.attrs["notes"] = _notes(found, predicted.done.notes)
     return predicted.table

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from neurofm.errors import WeightsError
 from neurofm.files import atomic_path
+from neurofm.inference.computing import Computing
 from neurofm.inference.embed import Embedded, encode_by, require_new_table
 from neurofm.inference.intervals import interval_columns, interval_notes, require_level
 from neurofm.models.card import Card
@@ -44,6 +45,7 @@ def predict_sources(
     work: Path | None = None,
     workers: int = 1,
     allow_other_contract: bool = False,
+    computing: Computing | None = None,
     progress: Progress | None = None,
 ) -> Embedded:
     """Write what one or more sets of weights with a head predict of every scan of the sources.
@@ -56,7 +58,8 @@ def predict_sources(
         level: the share of new people whose truth is to lie in the interval or set.
         work: where the preprocessed scans are kept and found again; None keeps none.
         workers: processes that preprocess scans side by side.
-        allow_other_contract: go on where the preprocessing is not the model's, with a note.
+        allow_other_contract: go on where the preprocessing is not the weights' own, with a note.
+        computing: where to encode, and how many scans at once; None leaves it to neurofm.
         progress: shown the course of the work.
 
     Raises:
@@ -66,7 +69,7 @@ def predict_sources(
     require_new_table(output)
     predicted = predict_table(
         sources, weights, level=level, work=work, workers=workers,
-        allow_other_contract=allow_other_contract, progress=progress,
+        allow_other_contract=allow_other_contract, computing=computing, progress=progress,
     )  # fmt: skip
     _write(output, predicted.table)
     return predicted.done
@@ -80,6 +83,7 @@ def predict_table(
     work: Path | None = None,
     workers: int = 1,
     allow_other_contract: bool = False,
+    computing: Computing | None = None,
     progress: Progress | None = None,
 ) -> Predicted:
     """What one or more sets of weights with a head predict of every scan of the sources.
@@ -100,7 +104,7 @@ def predict_table(
     members = _common_heads(loaded)
     encoded = encode_by(
         loaded, sources, work=work, workers=workers,
-        allow_other_contract=allow_other_contract, progress=progress,
+        allow_other_contract=allow_other_contract, computing=computing, progress=progress,
     )  # fmt: skip
     said = np.stack(
         [

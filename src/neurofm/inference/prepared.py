@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from neurofm.cohorts.failures import Failure
 from neurofm.cohorts.index import participant_keys, read_index
@@ -17,10 +18,9 @@ from neurofm.data.batch import Batch
 from neurofm.data.prepare import model_input
 from neurofm.inference.sources import gather_index
 from neurofm.preprocess.batch import preprocess_index
+from neurofm.preprocess.layout import INDEX_FILE
 from neurofm.progress import Progress
 from neurofm.volumes.nifti import read_mask, read_volume
-
-_INDEX = "index.parquet"
 
 
 def prepare_sources(
@@ -48,7 +48,7 @@ def prepare_sources(
     """
     frame = gather_index(sources, folder / "sources.parquet", config, progress)
     done = preprocess_index(frame, folder, config, workers, progress)
-    prepared = read_index(folder / _INDEX)
+    prepared = read_index(folder / INDEX_FILE)
     return _with_reasons(frame, prepared, done.failures), done.failures
 
 
@@ -74,6 +74,17 @@ def prepared_batches(rows: pd.DataFrame, folder: Path, spacing_mm: float) -> Ite
     """One batch for each row of a table of `prepare_sources`, intensities as preprocessed."""
     for scan in prepared_scans(rows, folder):
         yield scan.batch(spacing_mm)
+
+
+def joined(scans: Sequence[Batch]) -> Batch:
+    """One batch of several without views, in their order."""
+    return Batch(
+        torch.cat([each.images for each in scans]),
+        torch.cat([each.masks for each in scans]),
+        tuple(row for each in scans for row in each.rows),
+        tuple(item for each in scans for item in each.items),
+        epoch=0,
+    )
 
 
 def prepared_scans(rows: pd.DataFrame, folder: Path) -> list[PreparedScan]:

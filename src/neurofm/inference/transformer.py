@@ -16,14 +16,13 @@ from sklearn.utils import Tags
 
 from neurofm.errors import ConfigError, ScanError
 from neurofm.files import atomic_path, fingerprint_of, sha256_of
+from neurofm.inference.computing import Computing, choose_computing
 from neurofm.inference.embed import KEPT_EMBEDDINGS, encode_by, preprocessing_of
 from neurofm.models.card import Card, read_card
 from neurofm.models.embedding_table import feature_names
-from neurofm.models.embeddings import BATCH_VOXELS
 from neurofm.models.references import locate
 from neurofm.models.weights import load_encoder, load_weights
 from neurofm.preprocess.contract import contract_of
-from neurofm.training.device import choose_device
 from neurofm.volumes.grids import model_shape
 
 _SHOWN_SCANS = 5
@@ -39,6 +38,8 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
             time: transform all scans once before a search with `n_jobs`.
         workers: processes that preprocess scans side by side.
         allow_other_preprocessing: go on where neurofm's steps are not the weights' own.
+        device: where to encode: "auto" (the GPU where there is one), "cpu", "cuda" or "cuda:1".
+        batch_size: scans encoded at once; no result depends on it. None leaves it to neurofm.
     """
 
     def __init__(
@@ -47,11 +48,16 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         work: str | Path | None = None,
         workers: int = 1,
         allow_other_preprocessing: bool = False,
+        *,
+        device: str = "auto",
+        batch_size: int | None = None,
     ) -> None:
         self.weights = weights
         self.work = work
         self.workers = workers
         self.allow_other_preprocessing = allow_other_preprocessing
+        self.device = device
+        self.batch_size = batch_size
 
     def fit(self, X: Any, y: Any = None) -> EmbeddingTransformer:  # noqa: N803
         """Read how many features the weights give; scans and labels are not looked at.
@@ -71,15 +77,15 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
 
         Raises:
             ScanError: some scans cannot be embedded; names them, and no other is embedded.
-            ConfigError: neither paths nor volumes of the encoder's shape.
+            ConfigError: neither paths nor volumes of the encoder's shape, or no such device.
             ContractError, TableError, WeightsError: as `embed_sources`.
         """
-        folder = self._folder()
+        computing, folder = choose_computing(self.device, self.batch_size), self._folder()
         values = X.to_numpy() if isinstance(X, pd.DataFrame | pd.Series) else np.asarray(X)
         if values.dtype.kind in "OUS":
             flat = values.reshape(-1) if values.ndim == 2 and values.shape[1] == 1 else values
-            return self._of_paths([Path(path) for path in _texts(flat)], folder)
-        return self._of_volumes(values, folder)
+            return self._of_paths([Path(path) for path in _texts(flat)], folder, computing)
+        return _of_volumes(values, folder, computing)
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
         """e0000, e0001, ..., as in the columns of a CSV of embeddings."""
@@ -101,8 +107,8 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         return locate(self.weights).folder
 
     def _of_paths(
-        self, paths: list[Path], folder: Path
-    ) -> Float[np.ndarray, "scans features"]:  # fmt: skip
+        self, paths: list[Path], folder: Path, computing: Computing
+    ) -> Float[np.ndarray, "scans features"]:
         missing = [f"{path} (no such file)" for path in paths if not path.is_file()]
         _refuse(missing)
         card, places = read_card(folder), [path.absolute() for path in paths]
@@ -114,7 +120,8 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         }
         waiting = [place for place in dict.fromkeys(places) if place not in found]
         if waiting:
-            for place, features in zip(waiting, self._embedded(waiting, folder), strict=True):
+            embedded = self._embedded(waiting, folder, computing)
+            for place, features in zip(waiting, embedded, strict=True):
                 found[place] = features
                 if place in kept:
                     with atomic_path(kept[place]) as temporary:
@@ -134,7 +141,9 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
             for place, name in names.items()
         }
 
-    def _embedded(self, places: list[Path], weights: Path) -> Float[np.ndarray, "scans features"]:
+    def _embedded(
+        self, places: list[Path], weights: Path, computing: Computing
+    ) -> Float[np.ndarray, "scans features"]:
         """Prepare and encode files, each listed as a person of its own: nothing hangs on names."""
         people = [f"scan{fingerprint_of(str(place))}" for place in places]
         with tempfile.TemporaryDirectory(prefix="neurofm-embed-") as folder:
@@ -144,7 +153,7 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
             encoded = encode_by(
                 [load_weights(weights)], [listed],
                 work=None if self.work is None else Path(self.work), workers=self.workers,
-                allow_other_contract=self.allow_other_preprocessing,
+                allow_other_contract=self.allow_other_preprocessing, computing=computing,
             )  # fmt: skip
         rows = encoded.table.reset_index(drop=True)
         row_of = {str(person): row for row, person in enumerate(rows["participant_id"])}
@@ -159,28 +168,25 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         )
         return np.asarray(encoded.features[0][order])
 
-    def _of_volumes(
-        self, volumes: np.ndarray, folder: Path
-    ) -> Float[np.ndarray, "scans features"]:  # fmt: skip
-        card = read_card(folder)
-        shape = model_shape(card.spacing_mm)
-        inner = volumes.shape[2:] if volumes.ndim == 5 and volumes.shape[1] == 1 else None
-        if (inner or volumes.shape[1:]) != shape or volumes.dtype.kind not in "fiu":
-            raise ConfigError(
-                f"X of shape {volumes.shape} is neither paths nor volumes",
-                f"give paths of scans, or numbers of shape (scans, {', '.join(map(str, shape))})",
-            )
-        batch = np.asarray(volumes, dtype=np.float32).reshape(-1, 1, *shape)
-        finite = np.isfinite(batch).all(axis=(1, 2, 3, 4))
-        _refuse([f"volume {row} (holds NaN or Inf)" for row in np.flatnonzero(~finite)])
-        device, encoder = choose_device(), load_encoder(folder)
-        encoder.to(device)
-        size, rows = max(1, BATCH_VOXELS // int(np.prod(shape))), []
-        with torch.inference_mode():
-            for start in range(0, len(batch), size):
-                some = torch.from_numpy(batch[start : start + size]).to(device)
-                rows.append(encoder(some).float().cpu().numpy())
-        return np.concatenate(rows) if rows else np.zeros((0, card.features), np.float32)
+
+def _of_volumes(
+    volumes: np.ndarray, folder: Path, computing: Computing
+) -> Float[np.ndarray, "scans features"]:
+    card = read_card(folder)
+    shape = model_shape(card.spacing_mm)
+    inner = volumes.shape[2:] if volumes.ndim == 5 and volumes.shape[1] == 1 else None
+    if (inner or volumes.shape[1:]) != shape or volumes.dtype.kind not in "fiu":
+        raise ConfigError(
+            f"X of shape {volumes.shape} is neither paths nor volumes",
+            f"give paths of scans, or numbers of shape (scans, {', '.join(map(str, shape))})",
+        )
+    every = np.asarray(volumes, dtype=np.float32).reshape(-1, 1, *shape)
+    finite = np.isfinite(every).all(axis=(1, 2, 3, 4))
+    _refuse([f"volume {row} (holds NaN or Inf)" for row in np.flatnonzero(~finite)])
+    encoder, size = load_encoder(folder), computing.scans_at_once(shape)
+    parts = [torch.from_numpy(every[at : at + size]) for at in range(0, len(every), size)]
+    rows = [computing.features_of_volumes(encoder, part) for part in parts]
+    return np.concatenate(rows) if rows else np.zeros((0, card.features), np.float32)
 
 
 def _texts(values: np.ndarray) -> list[str | Path]:

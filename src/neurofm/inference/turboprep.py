@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from neurofm.config.preparation import StoreConfig
+from neurofm.inference.computing import Computing, choose_computing
 from neurofm.inference.distances import with_distances
 from neurofm.inference.embed import (
     KEPT_EMBEDDINGS,
@@ -35,6 +36,7 @@ def embed_turboprep(
     work: Path | None = None,
     workers: int = 1,
     allow_other_contract: bool = False,
+    computing: Computing | None = None,
     progress: Progress | None = None,
 ) -> Embedded:
     """Write the embedding of every scan of a list that TurboPrep prepared to one table.
@@ -48,6 +50,7 @@ def embed_turboprep(
         work: where packed scans and features are kept and found again; None keeps none.
         workers: threads that read scans.
         allow_other_contract: go on where TurboPrep's steps are not the weights' own, with a note.
+        computing: where to encode, and how many scans at once; None leaves it to neurofm.
         progress: shown the course of the work.
 
     Raises:
@@ -69,7 +72,8 @@ def embed_turboprep(
         packed = pack_selection(selection, folder, config, progress, workers)
         store = open_store(folder)
         kept = KeptFeatures(work / KEPT_EMBEDDINGS, card.weights_sha256) if work else None
-        table, features = packed_rows(store), encode_packed(store, encoder, progress, kept)
+        how = computing or choose_computing()
+        table, features = packed_rows(store), encode_packed(store, encoder, progress, kept, how)
     refused = _refused(selection.listed, table, {f.path: f.reason for f in packed.failures})
     empty = np.full((len(refused), card.features), np.nan, dtype=np.float32)
     table = pd.concat([table, refused], ignore_index=True)

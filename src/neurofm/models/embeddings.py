@@ -57,10 +57,15 @@ def embed_store(
     return np.asarray(features)
 
 
-def row_batches(store: Store, rows: Sequence[int]) -> list[list[int]]:
-    """Neighbouring rows of a store that are encoded at once, as many as memory is meant for."""
-    size = max(1, BATCH_VOXELS // int(np.prod(store.shape)))
+def row_batches(store: Store, rows: Sequence[int], size: int | None = None) -> list[list[int]]:
+    """Neighbouring rows of a store that are encoded at once: so many, or `scans_at_once`."""
+    size = size or scans_at_once(store.shape)
     return [list(rows[start : start + size]) for start in range(0, len(rows), size)]
+
+
+def scans_at_once(shape: Sequence[int]) -> int:
+    """How many volumes of a shape are encoded at once where nobody says."""
+    return max(1, BATCH_VOXELS // int(np.prod(shape)))
 
 
 def write_embeddings(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import nn
+from torch import Tensor, nn
 
 from neurofm.data.batch import Batch
 from neurofm.data.prepare import zscore_in_mask
 
 
-@torch.inference_mode()
 def encode(
     encoder: nn.Module, batches: Iterable[Batch], device: torch.device | str = "cpu"
 ) -> Float[np.ndarray, "scans features"]:
@@ -28,9 +28,30 @@ def encode(
     Returns:
         float32 features in the order of the batches.
     """
+    moved = (batch.to(device) for batch in batches)
+    volumes = (zscore_in_mask(batch.images, batch.masks) for batch in moved)
+    return encode_volumes(encoder, volumes, device)
+
+
+@torch.inference_mode()
+def encode_volumes(
+    encoder: nn.Module,
+    volumes: Iterable[Float[Tensor, "batch 1 depth height width"]],
+    device: torch.device | str = "cpu",
+) -> Float[np.ndarray, "scans features"]:
+    """The same for volumes that are z-scored already; at least one batch of them."""
     encoder = encoder.to(device).eval()
-    rows = []
-    for batch in batches:
-        moved = batch.to(device)
-        rows.append(encoder(zscore_in_mask(moved.images, moved.masks)).float().cpu().numpy())
+    with _unrounded_convolutions():
+        rows = [encoder(batch.to(device)).float().cpu().numpy() for batch in volumes]
     return np.concatenate(rows)
+
+
+@contextmanager
+def _unrounded_convolutions() -> Iterator[None]:
+    """No TF32 on a GPU: features there differ from a CPU's, or another batch's, by float32 only."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

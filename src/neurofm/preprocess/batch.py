@@ -23,7 +23,13 @@ from neurofm.preprocess.contract import (
     read_contract,
     write_contract,
 )
-from neurofm.preprocess.layout import claim_layout, describe_layout, write_table
+from neurofm.preprocess.layout import (
+    FAILURES_FILE,
+    INDEX_FILE,
+    claim_layout,
+    describe_layout,
+    write_table,
+)
 from neurofm.preprocess.naming import Layout, OutputNames, output_names
 from neurofm.preprocess.outputs import FILES_PER_SCAN, Plan, estimated_bytes, finished_summary
 from neurofm.preprocess.tasks import Outcome, Task, finished_outcome, prepare_and_write
@@ -212,12 +218,12 @@ def _conclude(
         contract=plan.contract.fingerprint(),
         problem=None,
     )
-    write_index(finished, plan.folder / "index.parquet")
+    write_index(finished, plan.folder / INDEX_FILE)
     write_table(plan.folder, plan.layout, finished)
     failures = tuple(
         outcome.failure for _, outcome in sorted(outcomes.items()) if outcome.failure is not None
     )
-    write_failures(failures, plan.folder / "failures.csv")
+    write_failures(failures, plan.folder / FAILURES_FILE)
     return BatchResult(len(rows) - reused, reused, failures, _notes(outcomes))
 
 

@@ -12,6 +12,8 @@ from neurofm.preprocess.contract import FILE_NAME
 from neurofm.preprocess.dataset_files import describe_dataset
 from neurofm.preprocess.naming import Layout, cohort_folder
 
+INDEX_FILE = "index.parquet"  # the scans that have results
+FAILURES_FILE = "failures.csv"  # those that have none
 _LAYOUT_FILE = "layout.json"
 _TABLE = "scans.csv"
 _TABLE_COLUMNS = (

@@ -15,6 +15,7 @@ from neurofm.cohorts.index import read_index
 from neurofm.errors import RunError
 from neurofm.files import read_json
 from neurofm.preprocess.contract import Contract, read_contract
+from neurofm.preprocess.layout import FAILURES_FILE, INDEX_FILE
 from neurofm.reports.quality_numbers import Number, describe_number, in_known_order
 
 # From what needs a person first to what needs none.
@@ -83,10 +84,10 @@ def read_quality(derivatives: Path) -> QualityTable:
         TableError: index.parquet is damaged.
     """
     contract = read_contract(derivatives)
-    path = derivatives / "index.parquet"
+    path = derivatives / INDEX_FILE
     if not path.is_file():
         raise RunError(
-            "holds no index.parquet: preprocessing has not come to its end",
+            f"holds no {INDEX_FILE}: preprocessing has not come to its end",
             "give the same neurofm preprocess command again",
             derivatives,
         )
@@ -153,7 +154,7 @@ def _lost_scan(failure: Failure) -> CheckedScan:
 
 
 def _read_failures(derivatives: Path) -> list[Failure]:
-    path = derivatives / "failures.csv"
+    path = derivatives / FAILURES_FILE
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:

@@ -13,6 +13,7 @@ from neurofm.cohorts.index import read_index
 from neurofm.config.preparation import StoreConfig
 from neurofm.errors import ConfigError, StoreError
 from neurofm.preprocess.contract import Contract, read_contract
+from neurofm.preprocess.layout import INDEX_FILE
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,9 @@ def select_derivatives(derivatives: Path, config: StoreConfig) -> Selection:
         ConfigError: `config.include_failed` names a scan that is not there.
         ContractError: the folder does not say how its scans were preprocessed.
     """
-    path = derivatives / "index.parquet"
+    path = derivatives / INDEX_FILE
     if not path.is_file():
-        raise StoreError("has no index.parquet", "run neurofm preprocess first", derivatives)
+        raise StoreError(f"has no {INDEX_FILE}", "run neurofm preprocess first", derivatives)
     listed = read_index(path)
     _require_columns(listed, path)
     _require_known(config.include_failed, listed["scan_id"].tolist())

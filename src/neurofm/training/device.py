@@ -20,11 +20,8 @@ def choose_device(name: str = "auto") -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError("no such device", "use auto, cpu, cuda or cuda:1", name) from None
-    if device.type != "cuda":
+    device = _device_called(name)
+    if device.type == "cpu":
         return device
     index = local_rank() if device.index is None else device.index
     if index >= torch.cuda.device_count():
@@ -32,3 +29,13 @@ def choose_device(name: str = "auto") -> torch.device:
             f"this machine has {torch.cuda.device_count()} GPUs", "use --device cpu or auto", name
         )
     return torch.device("cuda", index)
+
+
+def _device_called(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")  # torch knows more names than neurofm computes on
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError("no such device", "use auto, cpu, cuda or cuda:1", name)
+    return device

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -20,16 +20,23 @@ def explained_memory(participants: int) -> Iterator[None]:
     Raises:
         RunError: the memory is full; nothing saved before is lost.
     """
+    with full_memory_told(lambda what: _full(what, participants)):
+        yield
+
+
+@contextmanager
+def full_memory_told(explain: Callable[[str], RunError]) -> Iterator[None]:
+    """Turn a failed allocation inside the block into an error made of whose memory is full."""
     try:
         yield
     except torch.OutOfMemoryError:
-        raise _full("the GPU's memory is full", participants) from None
+        raise explain("the GPU's memory is full") from None
     except MemoryError:
-        raise _full("the memory is full", participants) from None
+        raise explain("the memory is full") from None
     except RuntimeError as error:
         if "can't allocate memory" not in str(error):  # torch's words for a full CPU memory
             raise
-        raise _full("the memory is full", participants) from None
+        raise explain("the memory is full") from None
 
 
 def _full(what: str, participants: int) -> RunError:
