@@ -12,7 +12,6 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from neurofm.commands.app import main
 from neurofm.config import PreprocessConfig
 from neurofm.config.encoders import ResNetConfig
 from neurofm.errors import NeurofmError, WeightsError
@@ -72,14 +71,6 @@ def refusal(bundle: Path, private: bool = False) -> str:
         push(prepared(bundle), private)
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr("sys.argv", ["neurofm", "push", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
 
 
 def test_what_is_pushed_is_pulled_byte_for_byte_and_embeds_the_same(
@@ -174,15 +165,15 @@ def read_card_as_it_is(folder: Path) -> Card:
     ],
 )
 def test_words_that_tell_of_people_or_paths_stop_it_before_the_hub_is_asked(  # noqa: PLR0917
-    hub: Any, token: None, bundle: Path, change: Any, wanted: str, monkeypatch: Any, capsys: Any
+    hub: Any, token: None, bundle: Path, neurofm: Any, change: Any, wanted: str
 ) -> None:
     change(bundle)
     write_checksums(bundle)
-    assert command(monkeypatch, str(bundle), "hf://lab/brain", "--yes") == 2
-    printed = capsys.readouterr()
-    assert wanted in printed.err
-    assert printed.err.count("\n") == 1
-    assert "K77" not in printed.err + printed.out
+    done = neurofm("push", bundle, "hf://lab/brain", "--yes")
+    assert done.returncode == 2
+    assert wanted in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "K77" not in done.stderr + done.stdout
     assert hub.requests == []
 
 
@@ -197,13 +188,12 @@ def test_words_that_tell_of_people_or_paths_stop_it_before_the_hub_is_asked(  # 
     ],
 )
 def test_a_message_that_tells_of_people_or_paths_stops_it_before_the_hub_is_asked(  # noqa: PLR0917
-    hub: Any, token: None, bundle: Path, message: str, kind: str, monkeypatch: Any, capsys: Any
+    hub: Any, token: None, bundle: Path, neurofm: Any, message: str, kind: str
 ) -> None:
-    given = (str(bundle), "hf://lab/brain", "--yes", "--message", message)
-    assert command(monkeypatch, *given) == 2
-    printed = capsys.readouterr()
-    assert f"--message: holds {kind}, which must not be published" in printed.err
-    assert message not in printed.err + printed.out
+    done = neurofm("push", bundle, "hf://lab/brain", "--yes", "--message", message)
+    assert done.returncode == 2
+    assert f"--message: holds {kind}, which must not be published" in done.stderr
+    assert message not in done.stderr + done.stdout
     assert hub.requests == []
 
 
@@ -267,11 +257,11 @@ def test_a_hub_that_fails_is_one_line(
 
 
 def test_the_command_shows_what_it_publishes_and_where(
-    hub: Any, token: None, bundle: Path, monkeypatch: Any, capsys: Any
+    hub: Any, token: None, bundle: Path, neurofm: Any
 ) -> None:
     (bundle / "notes.txt").write_text("mine")
-    assert command(monkeypatch, str(bundle), "hf://lab/brain", "--yes", "--private") == 0
-    printed = capsys.readouterr().out
+    done = neurofm("push", bundle, "hf://lab/brain", "--yes", "--private")
+    assert done.returncode == 0
     digest = json.loads((bundle / CHECKSUMS_FILE).read_text())["digest"]
     commit = hub.repositories["lab/brain"].refs["main"]
     for told in (
@@ -280,26 +270,28 @@ def test_the_command_shows_what_it_publishes_and_where(
         f"Message: Bundle {digest}", "2 of participants", "Stays here: notes.txt", f"hf://lab/brain@{commit}",
         f"{hub.address}/lab/brain",
     ):  # fmt: skip
-        assert told in printed
+        assert told in done.stdout
     assert hub.repositories["lab/brain"].messages == [f"Bundle {digest}"]
 
 
 def test_nothing_is_sent_before_somebody_agrees(
-    hub: Any, token: None, bundle: Path, monkeypatch: Any, capsys: Any
+    hub: Any, token: None, bundle: Path, neurofm: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
 
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
-    assert command(monkeypatch, str(bundle), "hf://lab/brain") == 2
-    assert "nobody is there to agree; add --yes" in capsys.readouterr().err
+    done = neurofm("push", bundle, "hf://lab/brain")
+    assert done.returncode == 2
+    assert "nobody is there to agree; add --yes" in done.stderr
     monkeypatch.setattr("sys.stdin", Terminal("\n"))
-    assert command(monkeypatch, str(bundle), "hf://lab/brain") == 1
-    assert "Nothing was sent." in capsys.readouterr().out
+    done = neurofm("push", bundle, "hf://lab/brain")
+    assert done.returncode == 1
+    assert "Nothing was sent." in done.stdout
     assert hub.requests == []
     monkeypatch.setattr("sys.stdin", Terminal("y\n"))
-    assert command(monkeypatch, str(bundle), "hf://lab/brain") == 0
+    assert neurofm("push", bundle, "hf://lab/brain").returncode == 0
     assert "lab/brain" in hub.repositories
 
 
