@@ -404,22 +404,47 @@ def test_allowed_overlap_is_said(
     assert [count.participants for count in record.encoders[0].trained_on] == [4]
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As each process that does cells has."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_processes_side_by_side_give_the_same_predictions(
     study_place: SimpleNamespace, tmp_path: Path
 ) -> None:
     tasks = study_place.kit.values["tasks"][:1]
     study = study_place.kit.study(tasks=tasks, seeds=1)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as each of two processes of a machine with two cores has
-    try:
-        for workers in (0, 2):
-            machinery = Machinery(workers, device="cpu")
-            folder = tmp_path / str(workers)
-            run_study(study, study_place.store, study_place.weights, folder, machinery)
-    finally:
-        torch.set_num_threads(threads)
+    for workers in (0, 2):
+        machinery = Machinery(workers, device="cpu")
+        folder = tmp_path / str(workers)
+        run_study(study, study_place.store, study_place.weights, folder, machinery)
     pd.testing.assert_frame_equal(*(_predictions(tmp_path / name) for name in ("0", "2")))
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_cluster_in_this_process_does_a_cell_as_this_machine_does(
+    study_place: SimpleNamespace, tmp_path: Path
+) -> None:
+    """The quick one of two: real workers of a cluster are in the slow test below."""
+    distributed, kit = pytest.importorskip("distributed"), study_place.kit
+    study = kit.study(
+        models=kit.values["models"][:1], tasks=kit.values["tasks"][1:], seeds=1, fractions=[1.0]
+    )
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp://",
+        dashboard_address=None,
+    ) as cluster:  # fmt: skip
+        machinery = Machinery(cluster=cluster.scheduler_address, device="cpu")
+        _, failures = run_study(study, study_place.store, {}, tmp_path / "there", machinery)
+    assert not failures
+    run_study(study, study_place.store, {}, tmp_path / "here", _HERE)
+    pd.testing.assert_frame_equal(*(_predictions(tmp_path / name) for name in ("there", "here")))
 
 
 @pytest.mark.slow
