@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from neurofm.reports.study_table import StudyCell, StudyTable
 
+_HEAD = r"""% Written by neurofm. In the preamble: \usepackage{booktabs,tabularx}
+% In the text: \begin{table} \caption{...} \input{table2.tex} \end{table}
+% It is as wide as the text, or the column, that it stands in: table* in two columns; with more than
+% four tasks a landscape page (pdflscape). Letters of other alphabets than Latin: lualatex."""
 _CODES = str.maketrans(
     {
         "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%",
         "#": r"\#", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-        "<": "$<$", ">": "$>$", "[": "{[}", "±": r"$\pm$", "\N{MINUS SIGN}": "$-$",
-        "↑": r"$\uparrow$", "↓": r"$\downarrow$", "²": "$^2$",
+        # Signs that begin an option, or that the usual font has no letter for.
+        "[": "{[}", "*": "{*}", '"': "''", "<": "$<$", ">": "$>$", "|": "$|$",
+        "±": r"$\pm$", "\N{MINUS SIGN}": "$-$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$",
+        "↑": r"$\uparrow$", "↓": r"$\downarrow$", "²": "$^2$", "³": "$^3$", "°": r"$^\circ$",
+        "\N{MICRO SIGN}": r"$\mu$", "α": r"$\alpha$", "β": r"$\beta$", "Δ": r"$\Delta$",
+        "\N{NO-BREAK SPACE}": "~", "\N{THIN SPACE}": r"\,", "\N{NARROW NO-BREAK SPACE}": r"\,",
     }
 )  # fmt: skip
+_NEXT = r"\linebreak "  # \newline would push a centred line to the left
+_BETWEEN = r"\addlinespace[3pt]"
 
 
 def as_latex(table: StudyTable) -> str:
-    """A tabular that needs no package but booktabs."""
+    """A table as wide as the text that it stands in, with what it needs of packages said first."""
+    columns = rf"*{{{len(table.headings)}}}{{>{{\centering\arraybackslash}}X}}"
     lines = [
-        rf"\begin{{tabular}}{{l{'c' * len(table.headings)}}}",
+        _HEAD,
+        r"{\footnotesize\setlength{\tabcolsep}{3pt}%",
+        r"\begin{tabularx}{\linewidth}"
+        rf"{{@{{}}>{{\raggedright\arraybackslash}}p{{0.23\linewidth}}{columns}@{{}}}}",
         r"\toprule",
-        _line("model", *map(_text, table.headings)),
+        _line("model", *_headings(table)),
         r"\midrule",
     ]
     was_baseline = False
@@ -27,8 +43,8 @@ def as_latex(table: StudyTable) -> str:
         if row.is_baseline and not was_baseline:
             lines.append(r"\midrule")
         was_baseline = row.is_baseline
-        lines.append(_line(_text(row.model), *map(_cell, row.cells)))
-    lines += [r"\bottomrule", _note(table), r"\end{tabular}", ""]
+        lines += [_line(_text(row.model), *map(_cell, row.cells)), _BETWEEN]
+    lines += [r"\bottomrule", r"\end{tabularx}\par}", _note(table), ""]
     return "\n".join(lines)
 
 
@@ -36,11 +52,24 @@ def _line(*cells: str) -> str:
     return " & ".join(cells) + r" \\"
 
 
+def _headings(table: StudyTable) -> list[str]:
+    """Each with its title in a line of its own."""
+    lines = []
+    for task, heading in zip(table.tasks, table.headings, strict=True):
+        metric = heading.removeprefix(f"{task.title}, ")
+        unbroken = "~".join(map(_text, metric.rsplit(" ", maxsplit=1)))  # the arrow is not alone
+        lines.append(rf"\textbf{{{_text(task.title)}}}{_NEXT}{unbroken}")
+    return lines
+
+
 def _note(table: StudyTable) -> str:
-    said = "In small type: the interval over the test participants."
+    said = (
+        r"$\pm$: standard deviation over runs. In small type: the interval over the test "
+        "participants. Bold: the best of the models."
+    )
     if table.has_published:
         said += " In italics: the paper's Table 2, on its own cohorts."
-    return _line(rf"\multicolumn{{{1 + len(table.headings)}}}{{l}}{{\footnotesize {said}}}")
+    return rf"{{\scriptsize\smallskip\noindent {said}\par}}"
 
 
 def _cell(cell: StudyCell | None) -> str:
@@ -50,14 +79,11 @@ def _cell(cell: StudyCell | None) -> str:
     value = _text(cell.value)
     lines = [rf"\textbf{{{value}}}" if cell.is_best else value]
     if cell.interval:
-        lines.append(rf"{{\footnotesize {_text(cell.interval)}}}")
+        lines.append(rf"{{\scriptsize {_text(cell.interval)}}}")
     if cell.published:
         lines.append(rf"\textit{{{_text(cell.published)}}}")
-    if len(lines) == 1:
-        return lines[0]
-    stacked = r"\\".join(lines)
-    return rf"\begin{{tabular}}[t]{{@{{}}c@{{}}}}{stacked}\end{{tabular}}"
+    return _NEXT.join(lines)
 
 
 def _text(text: str) -> str:
-    return text.translate(_CODES)
+    return unicodedata.normalize("NFC", text).translate(_CODES)
