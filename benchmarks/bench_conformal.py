@@ -4,7 +4,7 @@ Simulated brains are laid on the template grid at 6 mm, packed, and divided agai
 runs of `neurofm train` predict the people of their test parts, alone and as ensembles of seeds; and
 linear heads on features of a random encoder do the same over many more divisions. Of all that is
 said of unseen people, the shares whose truth is inside should be within 3 points of the level; sets
-of classes and ensembles may hold it more often.
+of classes may hold it more often.
 
 Usage: OMP_NUM_THREADS=1 python benchmarks/bench_conformal.py [--work DIR] [--people N]
        [--divisions N] [--heads N] [--json]
@@ -37,7 +37,7 @@ from neurofm.config.preparation import StoreConfig
 from neurofm.config.recipe import Recipe, check_recipe
 from neurofm.config.tuning import ChoosingConfig
 from neurofm.inference.predict import predict_table
-from neurofm.models.conformal import class_sets, conformity_scores, score_limit
+from neurofm.models.conformal import class_sets, conformity_errors, score_limit
 from neurofm.models.embeddings import embed_store
 from neurofm.models.encoder import build_encoder
 from neurofm.models.head import HeadCard, build_head, predictions
@@ -141,8 +141,8 @@ def linear_heads(store: Store, target: str, draws: int) -> list[Covered]:
         own = ChoosingConfig(validation_metric="loss")
         losses = [epoch.losses.mean() for epoch in epochs]
         best = int(np.argmin(losses))
-        scores = honest_scores(task, own, epochs)
-        chosen = conformity_scores(known, epochs[best].said, task.head).tolist()
+        scores = honest_scores(task, own, epochs).scores
+        chosen = conformity_errors(known, epochs[best].said, task.head).tolist()
         for level in LEVELS:
             for kept, found in ((scores, honest), (chosen, flattered)):
                 limit = score_limit(kept, level)
@@ -163,7 +163,7 @@ def simulated_choice(people: int, epochs: int = 100, shared: float = 0.5) -> lis
     """
     stream = np.random.default_rng(people)
     frame = pd.DataFrame({"cohort": "c", "participant_id": np.arange(people).astype(str)})
-    frame = frame.assign(scan_id=frame["participant_id"])
+    frame = frame.assign(scan_id=frame["participant_id"], sha256=frame["participant_id"])
     head = HeadCard(target="x", kind="regression")
     task = Task(head, dict.fromkeys(range(people), 0.0), (), frame, frame, frame, ())
     honest: dict[float, list[bool]] = {0.9: []}
@@ -178,7 +178,7 @@ def simulated_choice(people: int, epochs: int = 100, shared: float = 0.5) -> lis
         judged = [Judged(row[:, None], np.square(row)) for row in errors[0]]
         plain = np.abs(errors[0][best]).tolist()
         for scores, found in (
-            (honest_scores(task, ChoosingConfig(), judged), honest),
+            (honest_scores(task, ChoosingConfig(), judged).scores, honest),
             (plain, flattered),
         ):
             inside = np.abs(errors[1][best]) <= score_limit(scores, 0.9)

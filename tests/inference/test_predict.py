@@ -132,7 +132,28 @@ def test_an_interval_reaches_as_far_as_validation_people_were_off(
         assert (table["prediction"] - table["low"]).to_numpy() == pytest.approx(reach, rel=1e-4)
         assert (table["high"] - table["prediction"]).to_numpy() == pytest.approx(reach, rel=1e-4)
         assert table["level"].eq(0.9).all()
-    assert "interval" not in capsys.readouterr().err
+        told = "intervals are wider than 0.9 needs" in capsys.readouterr().err
+        assert told == (len(weights) == 2)
+
+
+def test_an_ensemble_scored_on_the_same_people_reaches_as_far_as_its_own_mean_was_off(
+    fake: SimpleNamespace, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Members that are off by n and by 2 - n: their mean is off by 1."""
+    scores = [tuple(float(sign * each + more) for each in range(1, 20)) for sign, more in
+              ((1, 0), (-1, 2))]  # fmt: skip
+    members = [
+        write_weights(
+            tmp_path / f"w{seed}",
+            AGE.model_copy(update={"validation_scores": own, "validation_people": "same"}),
+            fake.contract(), seed,
+        )
+        for seed, own in enumerate(scores)
+    ]  # fmt: skip
+    assert predict([store], weights=list(map(str, members)), output=tmp_path / "p.csv") == 0
+    table = pd.read_csv(tmp_path / "p.csv")
+    assert (table["prediction"] - table["low"]).to_numpy() == pytest.approx(1.0, rel=1e-4)
+    assert "wider" not in capsys.readouterr().err
 
 
 def test_classes_have_a_set(fake: SimpleNamespace, store: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from neurofm.models.conformal import (
     class_sets,
     common_limit,
-    conformity_scores,
+    conformity_errors,
     fewest_scores,
     score_limit,
 )
@@ -51,7 +51,7 @@ def test_sets_of_classes_cover_as_often_as_they_say() -> None:
         right = stream.dirichlet(np.ones(3), 41)
         known = np.array([stream.choice(3, p=row) for row in right]).astype(float)
         said = right**3 / (right**3).sum(axis=1, keepdims=True)
-        scores = conformity_scores(known[:-1], said[:-1], STAGE)
+        scores = conformity_errors(known[:-1], said[:-1], STAGE)
         (found,) = class_sets(said[-1:], score_limit(scores.tolist(), 0.9))
         covered.append(int(known[-1]) in found)
         sizes.append(len(found))
@@ -72,6 +72,46 @@ def test_the_mean_of_an_ensemble_keeps_to_the_mean_limit(shared: float, kind: st
     assert np.mean(covered) > 0.9 - 0.02
 
 
+@pytest.mark.parametrize("shared", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("level", [0.8, 0.9])
+def test_members_with_scores_of_the_same_people_cover_as_often_as_they_say(
+    shared: float, level: float
+) -> None:
+    """Three members, 40 people: at least `level`, no more than 1 / 41 above; 2,000 repeats."""
+    stream, covered, narrower = np.random.default_rng(2), [], []
+    for _ in range(2000):
+        errors = stream.normal(size=(3, 41)) * np.sqrt(1 - shared)
+        errors = errors + stream.normal(size=41) * np.sqrt(shared)
+        heads = [_with_scores(row[:-1], "the same") for row in errors]
+        limit = common_limit(heads, level)
+        covered.append(abs(errors[:, -1].mean()) <= limit)
+        narrower.append(limit / common_limit([_with_scores(row[:-1]) for row in errors], level))
+    assert level - 0.02 < np.mean(covered) < level + 1 / 41 + 0.02
+    assert np.mean(narrower) < 1
+
+
+def test_the_errors_of_a_mean_are_the_mean_of_the_errors() -> None:
+    stream = np.random.default_rng(0)
+    ages, said = stream.normal(50, 20, 9), stream.normal(50, 20, (2, 9, 1))
+    classes, shares = stream.integers(0, 3, 9).astype(float), stream.dirichlet(np.ones(3), (2, 9))
+    for known, each, head in ((ages, said, AGE), (classes, shares, STAGE)):
+        together = conformity_errors(known, each.mean(axis=0), head)
+        apart = np.mean([conformity_errors(known, one, head) for one in each], axis=0)
+        assert together == pytest.approx(apart)
+
+
+def test_scores_of_other_people_or_in_no_known_order_are_not_averaged_one_by_one() -> None:
+    up, down = np.arange(1.0, 20.0), np.arange(19.0, 0.0, -1)
+    same = [_with_scores(up, "a"), _with_scores(down, "a")]
+    assert common_limit(same, 0.9) == 10
+    for heads in (
+        [_with_scores(up, "a"), _with_scores(down, "b")],
+        [_with_scores(up), _with_scores(down)],
+        [_with_scores(up, "a"), _with_scores(down[:18], "a")],
+    ):
+        assert common_limit(heads, 0.9) >= 18
+
+
 def test_a_member_without_enough_people_leaves_no_limit() -> None:
     many, few = _with_scores(np.arange(20.0)), _with_scores(np.arange(5.0))
     assert common_limit([many, few], 0.9) == math.inf
@@ -88,5 +128,6 @@ def _draw(stream: np.random.Generator, kind: str, shape: tuple[int, int]) -> np.
     return stream.normal(size=shape) if kind == "normal" else stream.standard_t(3, size=shape)
 
 
-def _with_scores(scores: np.ndarray) -> HeadCard:
-    return AGE.model_copy(update={"validation_scores": tuple(sorted(scores.tolist()))})
+def _with_scores(scores: np.ndarray, people: str = "") -> HeadCard:
+    kept = {"validation_scores": tuple(scores.tolist()), "validation_people": people}
+    return AGE.model_copy(update=kept)

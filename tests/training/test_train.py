@@ -14,6 +14,7 @@ import torch
 from neurofm.config.preparation import StoreConfig
 from neurofm.config.recipe import Recipe, check_recipe
 from neurofm.errors import ConfigError, LeakageError, RunError
+from neurofm.models.conformal import are_of_same_people
 from neurofm.models.embeddings import embed_store
 from neurofm.models.overlap import overlap
 from neurofm.models.population import population_in
@@ -78,8 +79,25 @@ def test_a_run_leaves_the_weights_of_its_best_epoch_and_a_head(
     assert len(list((tmp_path / "run").glob("best-*.safetensors"))) == 1
     scores = head.validation_scores
     assert len(scores) == head.validation_participants
-    assert list(scores) == sorted(scores)
-    assert scores[-1] > 0
+    assert max(map(abs, scores)) > 0
+
+
+def test_seeds_of_a_recipe_keep_scores_of_the_same_people_and_other_divisions_do_not(
+    labelled_store: Store, tmp_path: Path
+) -> None:
+    heads = []
+    for seed, split in ((0, {}), (1, {}), (0, {"task_seed": 5})):
+        recipe = _recipe(training={"epochs": 1}, split=split).model_copy(update={"seed": seed})
+        run = tmp_path / f"run{len(heads)}"
+        train(recipe, labelled_store, run, _CPU)
+        heads.append(load_weights(run).card.head)
+    one, two, other = heads
+    assert one is not None
+    assert two is not None
+    assert are_of_same_people([one, two])
+    assert one.validation_scores != two.validation_scores
+    assert other is not None
+    assert not are_of_same_people([one, other])
 
 
 def test_a_number_is_predicted_in_its_own_unit(labelled_store: Store, tmp_path: Path) -> None:

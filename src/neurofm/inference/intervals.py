@@ -10,7 +10,12 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from neurofm.errors import ConfigError
-from neurofm.models.conformal import class_sets, common_limit, fewest_scores
+from neurofm.models.conformal import (
+    are_of_same_people,
+    class_sets,
+    common_limit,
+    fewest_scores,
+)
 from neurofm.models.head import HeadCard
 
 
@@ -53,11 +58,14 @@ def interval_columns(
 
 
 def interval_notes(heads: Sequence[HeadCard], level: float) -> tuple[str, ...]:
-    """Why there are no intervals; nothing where there are."""
+    """Why there are no intervals, or wide ones; nothing where they are what was asked for."""
     fewest, kept = fewest_scores(level), min(len(head.validation_scores) for head in heads)
-    if kept >= fewest:
-        return ()
     what = "sets" if heads[0].classes else "intervals"
+    if kept >= fewest:
+        if len(heads) == 1 or are_of_same_people(heads):
+            return ()
+        why = "the weights' scores are not known to be of the same validation people"
+        return (f"The {what} are wider than {level:g} needs: {why}.",)
     if not kept:
         return (f"No {what}: the weights keep no scores of validation people; train again.",)
     return (

@@ -13,10 +13,12 @@ from neurofm.models.head import HeadCard
 _ROUNDING = 1e-9  # (n + 1) * level is meant exactly, as in 10 * 0.9
 
 
-def conformity_scores(
+def conformity_errors(
     known: Float[np.ndarray, " scans"], said: Float[np.ndarray, "scans values"], head: HeadCard
 ) -> Float[np.ndarray, " scans"]:
-    """How badly the truth conforms to what a head said: 0 is best.
+    """How badly the truth conforms to what a head said: 0 is best; the score is its size.
+
+    The errors of the mean of several heads are the mean of theirs.
 
     Args:
         known: the number, or the place of the class.
@@ -24,11 +26,11 @@ def conformity_scores(
         head: what it predicts.
 
     Returns:
-        for a number the distance in its own unit; for a class 1 - the probability it was given
-        (Sadinle, Lei and Wasserman 2019, "least ambiguous set-valued classifiers").
+        for a number what was said less the truth, in its own unit; for a class 1 - the probability
+        it was given (Sadinle, Lei and Wasserman 2019, "least ambiguous set-valued classifiers").
     """
     if head.kind == "regression":
-        return np.asarray(np.abs(known - said[:, 0]))
+        return np.asarray(said[:, 0] - known)
     return np.asarray(1 - said[np.arange(len(said)), known.astype(int)])
 
 
@@ -40,25 +42,36 @@ def fewest_scores(level: float) -> int:
 def score_limit(scores: Sequence[float], level: float) -> float:
     """The score that a new person keeps to with a probability of at least `level`.
 
-    The ceil((n + 1) level)-th smallest of n (Lei et al. 2018, section 2.2); inf where n is too
-    small for the level.
+    The ceil((n + 1) level)-th smallest size of n (Lei et al. 2018, section 2.2); inf where n is
+    too small for the level.
 
     Args:
-        scores: one for each person, drawn as the new one is.
+        scores: one for each person, drawn as the new one is; signs do not count.
         level: above 0, below 1.
     """
     place = math.ceil((len(scores) + 1) * level - _ROUNDING)
-    return sorted(scores)[place - 1] if place <= len(scores) else math.inf
+    return sorted(map(abs, scores))[place - 1] if place <= len(scores) else math.inf
 
 
 def common_limit(heads: Sequence[HeadCard], level: float) -> float:
-    """The limit about the mean of what several heads say: the mean of their own limits.
+    """The limit about the mean of what several heads say.
 
-    The mean is never further from the truth than the members are on average, so their mean limit
-    holds where errors go together, as those of seeds of one recipe do. Members that fail one at a
-    time, rarely and badly, could break it. inf where a member has too few scores.
+    Where all have scores of the same people, the limit of the mean's own errors (see
+    `are_of_same_people`). Otherwise the mean of their limits: the mean is never further from the
+    truth than the members are on average, so that holds, and more often than asked, where errors
+    go together, as those of seeds of one recipe do. Members that fail one at a time, rarely and
+    badly, could break it. inf where a member has too few scores.
     """
+    if are_of_same_people(heads):
+        together = np.mean([head.validation_scores for head in heads], axis=0)
+        return score_limit(together.tolist(), level)
     return float(np.mean([score_limit(head.validation_scores, level) for head in heads]))
+
+
+def are_of_same_people(heads: Sequence[HeadCard]) -> bool:
+    """Whether the scores of all heads are of the same people, in the same order."""
+    whose = {(head.validation_people, len(head.validation_scores)) for head in heads}
+    return len(whose) == 1 and bool(heads[0].validation_people)
 
 
 def class_sets(

@@ -30,8 +30,10 @@ class HeadCard(Section):
         epoch: epochs done when it was chosen.
         train_participants: how many the head was trained on.
         validation_participants: how many chose the checkpoint.
-        validation_scores: how badly their truth conforms to the prediction, one each, sorted (see
-            `models.conformal`); empty where nobody kept them.
+        validation_scores: how badly their truth conforms to the prediction, one each (see
+            `models.conformal.conformity_errors`); empty where nobody kept them.
+        validation_people: heads that have it in common have the scores of the same people in the
+            same order; empty where the order says nothing.
     """
 
     target: str
@@ -45,6 +47,7 @@ class HeadCard(Section):
     train_participants: int = 0
     validation_participants: int = 0
     validation_scores: tuple[float, ...] = ()
+    validation_people: str = ""
 
     @property
     def outputs(self) -> int:

@@ -65,12 +65,14 @@ def with_task(card: Card, material: Material, validation: Validation) -> Card:
     """
     task, start = material.task, material.start
     metric, value, epoch = validation.best
+    kept = validation.scores()
     head = task.head.model_copy(
         update={
             "metric": metric,
             "validation": value,
             "epoch": epoch,
-            "validation_scores": validation.scores(),
+            "validation_scores": kept.scores,
+            "validation_people": kept.people,
         }
     )
     seen = pd.concat([task.train, task.validation])

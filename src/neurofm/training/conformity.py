@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float
 from neurofm.cohorts.index import participant_keys
 from neurofm.config.tuning import ChoosingConfig
 from neurofm.data.participants import one_scan_each
-from neurofm.models.conformal import conformity_scores
-from neurofm.seeds import random_stream
+from neurofm.models.conformal import conformity_errors
+from neurofm.seeds import random_stream, seed_of
 from neurofm.training.task import Task
 from neurofm.training.validation_metrics import Choice, choose_metric
 
@@ -36,6 +36,23 @@ class Judged:
     losses: Float[np.ndarray, " scans"]
 
 
+@dataclass(frozen=True)
+class KeptScores:
+    """What a card keeps of a validation part, for intervals.
+
+    Attributes:
+        scores: errors of the prediction, one a participant, without a name.
+        people: runs that have it in common scored the same people in the same order; empty where
+            the order is that of the scores.
+    """
+
+    scores: tuple[float, ...]
+    people: str = ""
+
+
+NO_SCORES = KeptScores(())
+
+
 def value_of(
     epoch: Judged, known: Float[np.ndarray, " scans"], choice: Choice, where: Bool[Any, " scans"]
 ) -> float:
@@ -45,14 +62,16 @@ def value_of(
     return choice.compute(known[where], epoch.said[where])
 
 
-def honest_scores(
-    task: Task, config: ChoosingConfig, epochs: Sequence[Judged]
-) -> tuple[float, ...]:
-    """Conformity scores of the validation part, one a participant, sorted and without a name.
+def honest_scores(task: Task, config: ChoosingConfig, epochs: Sequence[Judged]) -> KeptScores:
+    """How far off the validation part's predictions were, one number a participant.
 
     The epoch that fits the validation part best fits it better than it fits new people. So each
     tenth of its people is scored by the epoch that the other nine tenths would have chosen, as in
     cross-validation. A participant with several scans counts with one, drawn by its id alone.
+
+    Seeds of one recipe keep the same people in the same order, so that an ensemble's own errors
+    can be told. The order is drawn by the SHA-256 of all their scans: nobody can tell whose an
+    error is who does not have the scans of the whole part.
 
     Args:
         task: its validation part is what the epochs were judged by.
@@ -60,7 +79,7 @@ def honest_scores(
         epochs: all of the run, in their order.
 
     Returns:
-        empty where a prediction is not finite.
+        none where a prediction is not finite.
     """
     frame, count = task.validation, len(task.validation)
     known = np.array([task.values[int(row)] for row in frame.index])
@@ -70,10 +89,23 @@ def honest_scores(
         inside = place == part
         if inside.any():
             best = epochs[_best(task, config, epochs, known, ~inside)]
-            scores[inside] = conformity_scores(known[inside], best.said[inside], task.head)
-    chosen = one_scan_each(frame, count, _DRAW)
-    kept = sorted(scores[frame.index.get_indexer(chosen.index)].tolist())
-    return tuple(float(f"{each:.{_DIGITS}g}") for each in kept) if np.isfinite(kept).all() else ()
+            scores[inside] = conformity_errors(known[inside], best.said[inside], task.head)
+    chosen, people = _in_hidden_order(one_scan_each(frame, count, _DRAW))
+    kept = scores[frame.index.get_indexer(chosen.index)]
+    if not np.isfinite(kept).all():
+        return NO_SCORES
+    rounded = tuple(float(f"{each:.{_DIGITS}g}") for each in kept.tolist())
+    return KeptScores(rounded, people) if people else KeptScores(tuple(sorted(rounded)))
+
+
+def _in_hidden_order(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Rows in an order that only all of their scans give, and its name; none where one lacks."""
+    keys, sums = participant_keys(frame), frame["sha256"]
+    if sums.isna().any():
+        return frame, ""
+    secret = "\n".join(sorted(f"{key} {each}" for key, each in zip(keys, sums, strict=True)))
+    drawn = keys.map(lambda key: seed_of("conformity order", secret, str(key)))
+    return frame.loc[drawn.sort_values().index], f"{seed_of('conformity people', secret):016x}"
 
 
 def _best(

@@ -23,7 +23,7 @@ from neurofm.files import atomic_path
 from neurofm.models.lora import merged_state
 from neurofm.objectives.supervised import Supervised
 from neurofm.store.reader import Store
-from neurofm.training.conformity import Judged, honest_scores, value_of
+from neurofm.training.conformity import NO_SCORES, Judged, KeptScores, honest_scores, value_of
 from neurofm.training.position import Position
 from neurofm.training.run_log import RunLog, finite_or_none, read_log
 from neurofm.training.task import Task
@@ -137,11 +137,11 @@ class Validation:
                            is_best)
         )  # fmt: skip
 
-    def scores(self) -> tuple[float, ...]:
-        """Conformity scores for intervals (see `honest_scores`); none if an epoch is not kept."""
+    def scores(self) -> KeptScores:
+        """Scores for intervals (see `honest_scores`); none if an epoch is not kept."""
         paths = [self._folder / _JUDGED.format(epoch=each + 1) for each in range(self._done)]
         if not all(path.is_file() for path in paths):
-            return ()
+            return NO_SCORES
         kept = [np.load(path, allow_pickle=False) for path in paths]
         epochs = [Judged(table[:, :-1], table[:, -1]) for table in kept]
         return honest_scores(self._task, self._config, epochs)
