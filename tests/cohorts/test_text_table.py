@@ -67,6 +67,15 @@ def test_a_table_that_cannot_be_meant_is_an_error(
         read_text_table(path)
 
 
+@pytest.mark.parametrize("name", ["gone.csv", "elsewhere/gone.tsv"])
+def test_a_table_that_is_not_there_is_an_error_of_its_own(tmp_path: Path, name: str) -> None:
+    """Case 75."""
+    with pytest.raises(
+        TableError, match=r"gone\.\wsv: cannot be read \(No such file.*; check the path"
+    ):
+        read_text_table(tmp_path / name)
+
+
 def test_column_names_are_compared_without_case_and_remarks() -> None:
     assert plain_name(" SEX_ID (1=m, 2=f)") == "sex_id"
     assert plain_name("Age [years]") == "age"

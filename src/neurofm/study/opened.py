@@ -19,9 +19,10 @@ from neurofm.files import fingerprint_of
 from neurofm.models.suitability import check_contract, check_overlap, check_training_unseen
 from neurofm.models.weights import load_weights
 from neurofm.store.reader import Store
-from neurofm.study.cells import task_split
+from neurofm.study.cells import cell_recipe, task_split, trained_places
 from neurofm.study.site_task import site_task
 from neurofm.training.starting import require_trainable
+from neurofm.training.validation_metrics import require_choice
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,13 @@ def open_study(
         ContractError: weights are for scans preprocessed otherwise.
         LeakageError: weights have seen people of a validation or test part, or of a training part
             that the index keeps from pre-training.
-        RunError: a task has nobody to test.
+        RunError: a task has nobody to test, or nothing to choose an epoch by.
+        TableError: labels are missing, or may be codes; see `require_told`.
         WeightsError: weights cannot be read, or are to be trained and are of a network that is not.
     """
     encoders = _encoders(study, weights)
     tasks = _tasks(study, store.index)
+    _require_choices(study, tasks)
     notes: list[str] = []
     seen: dict[str, int | None] = {}
     whole = [tasks[task.name, 1.0] for task in study.tasks]
@@ -134,6 +137,19 @@ def _tasks(study: StudyConfig, index: pd.DataFrame) -> dict[tuple[str, float], P
                 "see its cohorts and classes, and the split of the index", "store",
             )  # fmt: skip
     return tasks
+
+
+def _require_choices(study: StudyConfig, tasks: Mapping[tuple[str, float], PartedTask]) -> None:
+    """See that validation can choose an epoch of every network that is trained."""
+    for task, model, place in trained_places(study):
+        if place.fraction < 1 or place.seed:
+            continue  # the same people validate
+        validation = tasks[task.name, 1.0].target_of(VALIDATION)
+        config = cell_recipe(study, task, model, place).choosing
+        try:
+            require_choice(validation.classes, validation.values, config)
+        except RunError as error:
+            raise RunError(f"{place}: {error.what}", error.mend, error.where) from None
 
 
 def _encoders(study: StudyConfig, weights: Mapping[str, Path]) -> dict[str, GivenRun]:

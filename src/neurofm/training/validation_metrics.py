@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,26 +43,43 @@ def choose_metric(task: Task, config: ChoosingConfig) -> Choice:
     Raises:
         RunError: the task, or its validation part, does not allow it.
     """
-    kind, asked = task.head.kind, config.validation_metric
     people = participant_keys(task.validation)
     weights = 1.0 / people.map(people.value_counts()).to_numpy(dtype=np.float64)
-    if asked == "loss":
+    known = np.array([task.values[int(row)] for row in task.validation.index])
+    require_choice(task.head.classes, known, config)
+    if config.validation_metric == "loss":
         return Choice("loss", "lower", lambda known, said: float("nan"))
-    if kind == "regression":
-        if asked == "AUC":
-            raise RunError("a number has no AUC", "use auto or MSE", "choosing.validation_metric")
+    if task.head.kind == "regression":
         return Choice("MSE", "lower", lambda known, said: _squared_error(known, said, weights))
-    if asked == "MSE":
-        raise RunError("classes have no MSE", "use auto or AUC", "choosing.validation_metric")
-    found = {task.values[int(row)] for row in task.validation.index}
-    if len(found) < 2:
-        name = task.head.classes[int(next(iter(found)))]
-        raise RunError(
-            f"the validation part has only '{name}', so there is no AUC to choose by",
-            "use choosing.validation_metric=loss, or see the split of the index",
-            "choosing.validation_metric",
-        )
     return Choice("AUC", "higher", lambda known, said: _area(known, said, weights))
+
+
+def require_choice(classes: Sequence[str], known: Values, config: ChoosingConfig) -> None:
+    """See that a validation part can choose as a recipe asks for.
+
+    Args:
+        classes: of the task; none for a number.
+        known: the truth of the validation part.
+        config: of the recipe.
+
+    Raises:
+        RunError: the task, or its validation part, does not allow it.
+    """
+    asked, where = config.validation_metric, "choosing.validation_metric"
+    if asked == "loss":
+        return
+    if not classes:
+        if asked == "AUC":
+            raise RunError("a number has no AUC", "use auto or MSE", where)
+        return
+    if asked == "MSE":
+        raise RunError("classes have no MSE", "use auto or AUC", where)
+    if len(set(known.tolist())) < 2:
+        only = classes[int(known[0])]
+        raise RunError(
+            f"the validation part has only '{only}', so there is no AUC to choose by",
+            f"use {where}=loss, or see the split of the index", where,
+        )  # fmt: skip
 
 
 def _squared_error(known: Values, said: Said, weights: Values) -> float:
