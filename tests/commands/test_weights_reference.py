@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,30 @@ import pytest
 
 from neurofm.commands.app import main
 from neurofm.commands.weights_reference import folder_of
+from neurofm.config.encoders import ResNetConfig
 from neurofm.config.preparation import StoreConfig
+from neurofm.models.card import Card
+from neurofm.models.encoder import build_encoder
+from neurofm.models.head import HeadCard, build_head
+from neurofm.models.weights import WEIGHTS_FILE, save_weights
 from neurofm.store.packing import pack
 
 REFERENCE = "hf://lab/brain"
+
+DAMAGED: dict[str, bytes | None] = {
+    "empty": b"", "cut off": None, "a web page": b"<!DOCTYPE html><html>",
+    "an LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:1",
+}  # fmt: skip
+
+
+class Payload:
+    """Unpickled without care, it makes a folder."""
+
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.canary),)
 
 
 @pytest.fixture
@@ -96,3 +118,78 @@ def test_a_command_refuses_what_is_not_there_in_one_line(
     error = capsys.readouterr().err
     assert error.startswith("WeightsError: hf://lab/none: is not on the hub, or is private")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED.keys())
+@pytest.mark.parametrize("kind", ["run", "bundle", "checkpoint"])
+@pytest.mark.parametrize("command", ["embed", "predict"])
+def test_damaged_weights_are_one_line_before_any_work(  # noqa: PLR0917
+    neurofm: Any, small_bundle: Path, medicalnet: Path, tmp_path: Path, command: str, kind: str,
+    content: bytes | None,
+) -> None:  # fmt: skip
+    """Case 97; None stands for half of the file."""
+    weights = {"run": small_bundle, "bundle": small_bundle, "checkpoint": medicalnet}[kind]
+    if kind == "run":
+        for name in ("checksums.json", "golden.json", "MODEL_CARD.md"):
+            (small_bundle / name).unlink()
+    damaged = weights if kind == "checkpoint" else weights / WEIGHTS_FILE
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    (tmp_path / "scan.nii.gz").write_bytes(b"")
+    work = tmp_path / "work"
+    done = neurofm(command, tmp_path / "scan.nii.gz", "--weights", weights, "--work", work,
+                   "--workers", 0, "-o", tmp_path / "t.csv")  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("WeightsError: ")
+    assert damaged.name in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not work.exists()
+    assert not (tmp_path / "t.csv").exists()
+
+
+@pytest.mark.parametrize("command", ["embed", "predict"])
+def test_a_checkpoint_with_code_is_one_line_and_nothing_of_it_runs(
+    neurofm: Any, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Case 99: nor is anything else tried."""
+    monkeypatch.setenv("NEUROFM_CACHE", str(tmp_path / "cache"))
+    canary, weights = tmp_path / "canary", tmp_path / "weights.pth"
+    weights.write_bytes(pickle.dumps({"state_dict": Payload(canary)}, protocol=2))
+    done = neurofm(command, "none.nii.gz", "--weights", weights, "-o", tmp_path / "t.csv")
+    assert done.returncode == 2
+    assert "none of it was run" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not canary.exists()
+    assert not list(tmp_path.rglob(WEIGHTS_FILE))
+
+
+@pytest.mark.parametrize("command", ["embed", "predict"])
+def test_scans_of_another_preprocessing_are_one_line_unless_that_is_allowed(
+    neurofm: Any, fake: Any, tmp_path: Path, command: str
+) -> None:
+    """Case 104."""
+    pack(fake.write(tmp_path / "derivatives", 2), tmp_path / "store", StoreConfig(spacing_mm=6.0))
+    weights = _weights_with_a_head(tmp_path / "weights", fake.contract("another template"))
+    words = (command, tmp_path / "store", "--weights", weights, "-o", tmp_path / "t.csv")
+    done = neurofm(*words)
+    assert done.returncode == 2
+    assert done.stderr.startswith("ContractError: the scans were preprocessed differently")
+    assert "--allow-other-preprocessing" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "t.csv").exists()
+    done = neurofm(*words, "--allow-other-preprocessing")
+    assert done.returncode == 0, done.stderr
+    assert "Note: the scans were preprocessed differently" in done.stderr
+
+
+def _weights_with_a_head(folder: Path, contract: Any) -> Path:
+    config, head = ResNetConfig(widths=(4, 8, 8, 16)), HeadCard(target="age", kind="regression")
+    encoder, linear = build_encoder(config, seed=1).state_dict(), build_head(16, 1).state_dict()
+    state = {f"encoder.{name}": tensor for name, tensor in encoder.items()}
+    state |= {f"head.{name}": tensor for name, tensor in linear.items()}
+    card = Card(
+        encoder=config, features=16, spacing_mm=6.0, head=head,
+        contract=contract.model_dump(mode="json"), contract_fingerprint=contract.fingerprint(),
+    )  # fmt: skip
+    save_weights(folder, state, card)
+    return folder

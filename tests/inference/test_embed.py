@@ -95,6 +95,7 @@ def test_derivatives_need_no_preprocessing_and_give_what_their_store_gives(
 def test_derivatives_of_another_contract_are_refused(
     derivatives: Path, fake: SimpleNamespace, tmp_path: Path
 ) -> None:
+    """Case 104."""
     other = write_weights(tmp_path / "other", card(fake.contract("another template")))
     with pytest.raises(ContractError, match="preprocessed differently"):
         embed_sources([derivatives], other, tmp_path / "e.parquet")
@@ -241,6 +242,7 @@ def test_weights_without_a_population_leave_distances_empty_and_say_so(
 def test_a_store_of_another_contract_or_grid_is_refused(
     fake: SimpleNamespace, tmp_path: Path
 ) -> None:
+    """Case 104."""
     pack(fake.write(tmp_path / "derivatives", 2), tmp_path / "store", StoreConfig(spacing_mm=6.0))
     other = write_weights(tmp_path / "other", card(fake.contract("another template")))
     with pytest.raises(ContractError, match="preprocessed differently"):

@@ -85,6 +85,7 @@ def test_a_checkpoint_inside_a_tar_is_found(tmp_path: Path, state: State, mode: 
 def test_prefixes_of_many_processes_and_compilation_are_taken_off(
     tmp_path: Path, state: State
 ) -> None:
+    """Case 103."""
     names = ("encoder.bn1.bias", "encoder.bn1.weight", "projector.0.weight")
     prefixes = ("module.", "_orig_mod.", "module._orig_mod.")
     few = {prefix + name: state[name] for prefix, name in zip(prefixes, names, strict=True)}
@@ -96,6 +97,7 @@ def test_prefixes_of_many_processes_and_compilation_are_taken_off(
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_other_precisions_become_float32(tmp_path: Path, state: State, dtype: torch.dtype) -> None:
+    """Case 103; half precision is that of the other tests' checkpoint."""
     few = {"encoder.conv1.weight": state["encoder.conv1.weight"].to(dtype)}
     (tmp_path / "c.pt").write_bytes(_checkpoint_bytes(few))
     import_checkpoint(tmp_path / "c.pt", tmp_path / "weights", allow_incomplete=True)
@@ -107,6 +109,7 @@ def test_other_precisions_become_float32(tmp_path: Path, state: State, dtype: to
 def test_anything_short_of_complete_is_an_error_unless_asked_for(
     tmp_path: Path, state: State
 ) -> None:
+    """Case 100."""
     partial = {n: t for n, t in state.items() if n != "encoder.bn1.bias"} | {
         "head.weight": torch.zeros(1)
     }
@@ -121,6 +124,7 @@ def test_anything_short_of_complete_is_an_error_unless_asked_for(
 
 
 def test_nothing_matched_is_an_error_even_when_incomplete_is_allowed(tmp_path: Path) -> None:
+    """Case 100."""
     (tmp_path / "c.pt").write_bytes(_checkpoint_bytes({"vit.weight": torch.zeros(1)}))
     with pytest.raises(WeightsError, match="0 names match"):
         import_checkpoint(tmp_path / "c.pt", tmp_path / "weights", allow_incomplete=True)
@@ -128,6 +132,7 @@ def test_nothing_matched_is_an_error_even_when_incomplete_is_allowed(tmp_path: P
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
 def test_a_truncated_checkpoint_is_refused(tmp_path: Path, state: State, share: float) -> None:
+    """Case 97."""
     data = _checkpoint_bytes({"encoder.conv1.weight": state["encoder.conv1.weight"]})
     (tmp_path / "c.pt").write_bytes(data[: int(share * len(data))])
     with pytest.raises(WeightsError, match="damaged"):
@@ -135,6 +140,7 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path, state: State, share: 
 
 
 def test_a_flipped_bit_in_a_checkpoint_is_refused(tmp_path: Path, state: State) -> None:
+    """Case 98."""
     data = bytearray(_checkpoint_bytes({"encoder.conv1.weight": state["encoder.conv1.weight"]}))
     data[len(data) // 2] ^= 1
     (tmp_path / "c.pt").write_bytes(bytes(data))
@@ -154,9 +160,22 @@ def test_a_flipped_bit_in_a_checkpoint_is_refused(tmp_path: Path, state: State) 
     ],
 )
 def test_what_is_no_checkpoint_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    """Case 97."""
     (tmp_path / "c.tar").write_bytes(content)
     with pytest.raises(WeightsError, match=message):
         import_checkpoint(tmp_path / "c.tar", tmp_path / "weights")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_checkpoint_with_nan_is_refused_and_leaves_nothing(
+    tmp_path: Path, state: State, value: float
+) -> None:
+    """Case 101."""
+    bad = state | {"encoder.bn1.bias": torch.full_like(state["encoder.bn1.bias"], value)}
+    (tmp_path / "c.pt").write_bytes(_checkpoint_bytes(bad))
+    with pytest.raises(WeightsError, match=r"1 tensors hold NaN or Inf \(encoder.bn1.bias\)"):
+        import_checkpoint(tmp_path / "c.pt", tmp_path / "weights")
+    assert not list((tmp_path / "weights").glob("*"))
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
@@ -173,6 +192,7 @@ def test_a_tar_without_a_checkpoint_says_so(tmp_path: Path) -> None:
 
 
 def test_a_truncated_tar_is_refused(tmp_path: Path, state: State) -> None:
+    """Case 97."""
     few = {"encoder.conv1.weight": state["encoder.conv1.weight"]}
     _write_tar(tmp_path / "whole.tar", "c.pt", _checkpoint_bytes(few), "w")
     data = (tmp_path / "whole.tar").read_bytes()
