@@ -58,7 +58,7 @@ def deepbet_network() -> BrainExtraction:
 
     with warnings.catch_warnings():
         # deepbet's networks are TorchScript files, which torch reads but calls a thing of the past.
-        warnings.filterwarnings("ignore", "`torch.jit.load` is", DeprecationWarning)
+        warnings.filterwarnings("ignore", "`torch.jit.load` is")
         return BrainExtraction(no_gpu=True)
 
 
