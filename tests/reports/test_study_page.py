@@ -124,6 +124,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     encoder = {
         "model": "simclr", "weights_sha256": "e" * 64, "recipe_fingerprint": None,
         "encoder": "resnet", "features": 4, "target": None, "overlap": 0,
+        "citation": "Them & Us, 2025", "terms": "CC0",
     }  # fmt: skip
     record = {
         "study": _STUDY.model_dump(mode="json"),
@@ -132,6 +133,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "spacing_mm": 1.0, "scans_by_cohort": {"IXI": 120}, "participants_by_cohort": {"IXI": 120},
         "cells": 12, "failed": ["age: ours, run 2"], "seconds_of_cells": 7200.0,
         "warnings": ["Mind <this>."], "software": {"neurofm": "1"},
+        "parts_fingerprint": "f" * 16,
     }  # fmt: skip
     write_study(folder, StudyRecord.model_validate(record))
     return folder
@@ -205,6 +207,8 @@ def test_the_page_stands_alone_and_names_nobody(folder: Path) -> None:
     assert "Mind &lt;this&gt;." in page
     assert "Without a result: age: ours, run 2" in page
     assert "0.988 ± 0.005" in page
+    assert "weights eeeeeeeeeeeeeeee. Cite: Them &amp; Us, 2025. Terms: CC0</dd>" in page
+    assert "<dt>Who trains, validates and tests</dt><dd>ffffffffffffffff</dd>" in page
     assert not re.search(r'(?:src|href)="(?!#|data:)', page)
     assert page.count("<svg") == 2 * 3 + 1 + 2
     assert page.count("By sex, age and site") == 2

@@ -24,8 +24,16 @@ from neurofm.evaluation.parts import divide
 from neurofm.evaluation.protocol import evaluate
 from neurofm.models.weights import load_weights
 from neurofm.study.cells import cell_folder, cell_recipe, trained_places
-from neurofm.study.opened import Allowed
-from neurofm.study.record import LEFT_OUT, STUDY, StudyRecord, encoder_probe, read_study
+from neurofm.study.divided import parts_fingerprint
+from neurofm.study.opened import Allowed, open_study
+from neurofm.study.record import (
+    LEFT_OUT,
+    PARTS,
+    STUDY,
+    StudyRecord,
+    encoder_probe,
+    read_study,
+)
 from neurofm.study.running import Machinery, run_study
 from neurofm.study.tabulating import rebuild_study
 
@@ -110,6 +118,31 @@ def test_every_cell_leaves_predictions_of_the_same_test_people(
 def cell_recipe_of(place: SimpleNamespace, task: str) -> Any:
     study = place.kit.study()
     return next(cell_recipe(study, *each) for each in trained_places(study) if each[2].task == task)
+
+
+def test_who_has_which_part_is_on_file_and_not_drawn_again(
+    finished: Path, study_place: SimpleNamespace, carry_out: Callable[..., Any], tmp_path: Path
+) -> None:
+    parts = pd.read_parquet(finished / PARTS)
+    assert set(parts["task"]) == {"sex", "age", "site"}
+    assert set(parts["part"]) == {"train", "validation", "test"}
+    assert (parts.groupby(["task", "participant"])["part"].nunique() == 1).all()
+    tested = _predictions(finished)[["task", "scan_id"]].drop_duplicates()
+    of_test = parts.loc[parts["part"] == "test", ["task", "scan_id"]]
+    assert set(of_test.itertuples(index=False)) == set(tested.itertuples(index=False))
+    folder = shutil.copytree(finished, tmp_path / "copy")
+    kit, before = study_place.kit, _times(folder)
+    split = kit.values["common"]["split"] | {"task_seed": 1}
+    other = kit.study(common=kit.values["common"] | {"split": split})
+    with pytest.raises(RunError, match="'age' was divided otherwise into training, validation"):
+        carry_out(other, folder)
+    assert _times(folder) == before
+    opened = [
+        open_study(study, study_place.store, study_place.weights, Allowed())
+        for study in (kit.study(), other)
+    ]
+    own, others = map(parts_fingerprint, opened)
+    assert own == read_study(finished).parts_fingerprint != others
 
 
 def test_a_cell_predicts_what_evaluate_says_of_the_same_run(

@@ -17,6 +17,7 @@ STUDY, PREDICTIONS, RESULTS = "study.json", "predictions.parquet", "results.parq
 COMPARISONS, CALIBRATION = "comparisons.parquet", "calibration.parquet"
 SCANS, SUBGROUPS = "scans.parquet", "subgroups.parquet"
 LEFT_OUT = "left_out_sites.parquet"
+PARTS = "parts.parquet"
 FAILURES = "failures.csv"
 
 
@@ -24,7 +25,8 @@ class StudyRecord(BaseModel):
     """Everything about a study that is no table; it names no participant and no path.
 
     `tasks` are the study's, in its order, then the site where the study does not ask for it.
-    `scored_by` is a fingerprint of what has predicted the test people of each task.
+    `scored_by` is a fingerprint of what has predicted the test people of each task,
+    `parts_fingerprint` one of who trains, validates and tests; empty of an earlier version's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +47,7 @@ class StudyRecord(BaseModel):
     software: dict[str, str]
     preprocessing: tuple[str, ...] = ()
     scored_by: dict[str, str] = {}
+    parts_fingerprint: str = ""
 
     @property
     def asked(self) -> tuple[TaskRecord, ...]:

@@ -34,6 +34,7 @@ from neurofm.study.cells import (
     trained_places,
 )
 from neurofm.study.cells import PREDICTIONS as CELL_PREDICTIONS
+from neurofm.study.divided import keep_parts, parts_fingerprint
 from neurofm.study.opened import Allowed, OpenedStudy, open_study
 from neurofm.study.probes import Encoding, probe_rows
 from neurofm.study.record import (
@@ -82,7 +83,7 @@ def run_study(  # noqa: PLR0917 - what, of what, with what, where to, how
 ) -> tuple[StudyRecord, tuple[Failure, ...]]:
     """Train and test every cell of a study; finished cells of an earlier call are kept.
 
-    The folder receives `cells/` (a run and its predictions each), `features/`,
+    The folder receives `parts.parquet`, `cells/` (a run and its predictions each), `features/`,
     `predictions.parquet`, `left_out_sites.parquet`, the tables that follow from them,
     `failures.csv` where a cell failed and, last, `study.json`.
 
@@ -100,7 +101,7 @@ def run_study(  # noqa: PLR0917 - what, of what, with what, where to, how
 
     Raises:
         ConfigError, ContractError, LeakageError, WeightsError: see `open_study`.
-        RunError: the folder is another study's, or the cluster is lost.
+        RunError: the folder is another study's, or divided otherwise, or the cluster is lost.
         RunStoppedError: a signal came; the same call goes on.
     """
     progress = progress or SilentProgress()
@@ -108,6 +109,7 @@ def run_study(  # noqa: PLR0917 - what, of what, with what, where to, how
     with only_writer(folder):
         sweep_unfinished(folder)
         _claim(opened, folder)
+        keep_parts(opened, folder)
         cells = _cells(opened, folder, machinery, allowed)
         failures = _work(cells, folder, machinery, progress)
         encoding = Encoding(opened, folder / "features", machinery.device, progress)
@@ -249,6 +251,7 @@ def _record(
         software=software_record(),
         preprocessing=store.contract.in_words(),
         scored_by=counted.scored_by,
+        parts_fingerprint=parts_fingerprint(opened),
     )
 
 
