@@ -86,7 +86,7 @@ def test_without_two_ages_there_is_no_line() -> None:
 def test_a_network_is_corrected_by_what_validation_shows_alone() -> None:
     task, truth = _parted(), _ages()
     said = truth + np.where(task.part("validation"), 10 - 0.5 * truth, 0)
-    outcome = AsTrained("net", (said[:, None],), (False,)).outcome(task, 0)
+    outcome = AsTrained("net", (said[:, None],), (False,), (1.0,)).outcome(task, 0)
     tested = truth[task.part("test")]
     assert outcome.prediction == pytest.approx(tested)
     assert outcome.corrected == pytest.approx(tested - (10 - 0.5 * tested))

@@ -23,7 +23,7 @@ def test_class_sizes_are_taken_out_of_a_decision_unless_training_had_balanced_th
     share = np.mean([train.values[train.participants == p][0] for p in set(train.participants)])
     assert share > 0.6
     said = np.tile([0.4, 0.6], (len(kit.store.index), 1))
-    outcome = AsTrained("network", (said,), (balanced,)).outcome(task, 0)
+    outcome = AsTrained("network", (said,), (balanced,), (1.0,)).outcome(task, 0)
     assert (outcome.prediction == decides_for).all()
     assert list(outcome.target) == list(task.target_of(TEST).values)
     assert outcome.probabilities == pytest.approx(said[: len(outcome.target)])

@@ -102,7 +102,8 @@ def test_on_a_test_part_the_threshold_follows_from_validation_alone(
 def test_a_networks_threshold_is_of_what_it_says_of_validation(kit: Any) -> None:
     task = divide(kit.store.index, "sex", kit.recipe().split)
     score = np.random.default_rng(4).random(len(kit.store.index))
-    outcome = AsTrained("network", (np.stack([1 - score, score], 1),), (True,)).outcome(task, 0)
+    network = AsTrained("network", (np.stack([1 - score, score], 1),), (True,), (1.0,))
+    outcome = network.outcome(task, 0)
     validation = task.target_of(VALIDATION)
     people = np.bincount(validation.participants)[validation.participants]
     expected = choose_threshold(validation.values == 1, score[validation.rows], 1 / people)

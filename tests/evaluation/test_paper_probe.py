@@ -118,7 +118,7 @@ def test_a_validation_part_of_one_class_chooses_by_the_loss_and_has_no_threshold
                           TrainingConfig(epochs=3, batch_size=6))  # fmt: skip
     assert outcome.thresholds is not None
     assert np.isnan(outcome.thresholds).all()
-    network = AsTrained("n", (outcome.probabilities[[0] * count],), (True,))
+    network = AsTrained("n", (outcome.probabilities[[0] * count],), (True,), (1.0,))
     thresholds = network.outcome(PartedTask(target, roles), 0).thresholds
     assert thresholds is not None
     assert np.isnan(thresholds).all()

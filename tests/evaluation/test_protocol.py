@@ -82,6 +82,9 @@ def test_an_evaluation_leaves_every_table_and_a_second_call_changes_none(
         "pre-trained encoder", "pre-trained encoder, nearest neighbours",
         "random-weight encoder", "brain volumes", "sex only", "age only", "mean or majority",
     }  # fmt: skip
+    predictions = pd.read_parquet(folder / "predictions.parquet")
+    assert predictions[["participant", "seed", "fraction"]].notna().all(axis=None)
+    assert set(predictions["fraction"]) == {1.0}
     before = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.parquet")}
     assert evaluate(RECIPE, store, weights, folder) == record
     assert before == {path.name: path.stat().st_mtime_ns for path in folder.glob("*.parquet")}

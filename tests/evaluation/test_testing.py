@@ -70,6 +70,18 @@ def test_a_head_is_scored_on_the_test_part_beside_probes_and_baselines(
     compared = pd.read_parquet(tmp_path / "e" / "comparisons.parquet")
     assert set(compared["model"]) == {AS_TRAINED}
     assert set(compared["against"]) == set(found["model"]) - {AS_TRAINED}
+    assert set(found["fraction"]) == {1.0}
+
+
+def test_predictions_say_how_much_of_the_training_part_was_learnt_from(
+    kit: Any, tmp_path: Path
+) -> None:
+    """A network from half of it, probed with all of it."""
+    run = kit.supervised("run", "sex", split={"task_train_fraction": 0.5})
+    evaluate(kit.recipe(), kit.store, run, tmp_path / "e")
+    fractions = _predictions(tmp_path / "e").groupby("model")["fraction"].unique()
+    assert list(fractions[AS_TRAINED]) == [0.5]
+    assert list(fractions[PROBED]) == [1.0]
 
 
 def test_a_pre_trained_encoder_is_probed_on_the_same_test_part(kit: Any, tmp_path: Path) -> None:

@@ -38,11 +38,13 @@ class AsTrained:
         name: as the table shows it.
         repeats: of each network a row a scan: the number, or the probabilities of the classes.
         balanced: of each network whether all classes weighed the same when it was trained.
+        fractions: of each network the share of the training part that it has learnt from.
     """
 
     name: str
     repeats: tuple[Float[np.ndarray, "scans values"], ...]
     balanced: tuple[bool, ...]
+    fractions: tuple[float, ...]
 
     def outcome(self, task: PartedTask, repeat: int) -> Outcome:
         """What one network says of the test part."""
@@ -134,7 +136,7 @@ class Contenders:
 def as_trained(name: str, runs: Sequence[GivenRun], features: Sequence[Features]) -> AsTrained:
     """The row of networks with heads, from what their encoders made of the evaluated scans."""
     said = tuple(_said(run, own) for run, own in zip(runs, features, strict=True))
-    return AsTrained(name, said, tuple(_is_balanced(run) for run in runs))
+    return AsTrained(name, said, tuple(map(_is_balanced, runs)), tuple(map(_fraction, runs)))
 
 
 def by_model(runs: Sequence[GivenRun]) -> dict[str, list[GivenRun]]:
@@ -185,3 +187,9 @@ def _is_balanced(run: GivenRun) -> bool:
     objective = recipe.get("objective")
     weights = objective.get("class_weights") if isinstance(objective, dict) else None
     return weights != "none"
+
+
+def _fraction(run: GivenRun) -> float:
+    split = (run.card.recipe or {}).get("split")
+    fraction = split.get("task_train_fraction") if isinstance(split, dict) else None
+    return fraction if isinstance(fraction, float) else 1.0

@@ -121,7 +121,11 @@ def _task_record(target: Target, folds: int) -> TaskRecord:
 def predictions_table(
     frame: pd.DataFrame, target: Target, model: str, repeat: int, outcome: Outcome
 ) -> pd.DataFrame:
-    """Rows of `predictions.parquet`: one repeat of one model, the target's scans in order."""
+    """Rows of `predictions.parquet`: one repeat of one model, the target's scans in order.
+
+    `fraction` is the share of the training part that was learnt from: all, unless a caller knows
+    of less.
+    """
     return pd.DataFrame(
         {
             "participant": list(target.keys),
@@ -129,6 +133,7 @@ def predictions_table(
             "task": target.task,
             "model": model,
             "seed": repeat,
+            "fraction": 1.0,
             "fold": outcome.folds,
             "target": outcome.target,
             "prediction": outcome.prediction,

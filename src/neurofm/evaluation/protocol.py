@@ -115,8 +115,9 @@ def _predict(
     if opened.which != "test":
         return probe_tasks(opened.frame, read.of_all(), config, seed, progress)
     return probe_test_parts(
-        opened.frame, opened.tasks, read.of_task, progress, config=config, seed=seed
-    )
+        opened.frame, opened.tasks, read.of_task, progress,
+        config=config, seed=seed, fraction=opened.recipe.split.task_train_fraction,
+    )  # fmt: skip
 
 
 def _write_tables(

@@ -29,6 +29,7 @@ def probe_test_parts(
     *,
     config: EvaluationConfig | None = None,
     seed: int = 0,
+    fraction: float = 1.0,
 ) -> tuple[pd.DataFrame, tuple[TaskRecord, ...]]:
     """Predictions of the test part of every task by every contender and baseline.
 
@@ -39,6 +40,7 @@ def probe_test_parts(
         progress: advanced by one for each task, model and repeat.
         config: how often the paper's probe is repeated.
         seed: the recipe's; the paper's probe starts from it, each repeat from the next.
+        fraction: share of the training part that probes learn from.
     """
     progress, config = progress or SilentProgress(), config or EvaluationConfig()
     work = [
@@ -54,7 +56,9 @@ def probe_test_parts(
         for repeat in range(count):
             outcome = outcome_of(frame, task, model, repeat, seed)
             of_test = task.target_of(TEST)
-            tables.append(predictions_table(frame, of_test, model.name, repeat, outcome))
+            table = predictions_table(frame, of_test, model.name, repeat, outcome)
+            share = model.fractions[repeat] if isinstance(model, AsTrained) else fraction
+            tables.append(table.assign(fraction=share))
             progress.advance(note=f"{task.target.task}: {model.name}")
     progress.finish()
     return pd.concat(tables, ignore_index=True), tuple(task_record(task) for task in tasks)

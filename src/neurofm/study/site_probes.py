@@ -26,7 +26,7 @@ def site_rows(encoding: Encoding) -> pd.DataFrame:
         found, _ = probe_test_parts(
             opened.frame, [opened.site], lambda _: models, encoding.progress
         )
-    return found.assign(fraction=1.0)
+    return found
 
 
 def left_out_rows(encoding: Encoding) -> pd.DataFrame:
