@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from neurofm.cohorts.task_roles import TEST, TRAIN, VALIDATION
+from neurofm.evaluation import parts
 from neurofm.evaluation.linear import Sample, fit_scaling, ridge_path
-from neurofm.evaluation.parts import PartedTask, divide
+from neurofm.evaluation.parts import PartedTask, divide, divide_shares
 from neurofm.evaluation.probe import PENALTIES, predict_test_part
 from neurofm.evaluation.protocol import evaluate
 from neurofm.reports.page import write_report
@@ -32,6 +33,23 @@ def test_the_test_part_is_that_of_training(kit: Any, target: str) -> None:
         assert of_part.num_participants == frame["participant_id"].nunique()
         known = [trained.values[int(row)] for row in of_part.rows]
         assert list(of_part.values) == known
+
+
+def test_shares_are_divided_as_each_alone_and_what_is_missing_is_looked_for_once(
+    kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, split, fractions = kit.store.index, kit.recipe().split, (0.25, 0.5, 1.0)
+    asked = []
+    check = parts.require_told
+    monkeypatch.setattr(parts, "require_told", lambda *given: asked.append(check(*given)))
+    shares = divide_shares(index, "sex", split, fractions)
+    assert len(asked) == 1
+    for fraction, share in zip(fractions, shares, strict=True):
+        alone = divide(index, "sex", split.model_copy(update={"task_train_fraction": fraction}))
+        assert list(share.target.rows) == list(alone.target.rows)
+        assert list(share.roles) == list(alone.roles)
+    small, half, whole = (set(share.target_of(TRAIN).rows) for share in shares)
+    assert small < half < whole
 
 
 def test_given_parts_are_taken_as_they_stand(kit: Any) -> None:

@@ -105,6 +105,20 @@ def test_nobody_is_grouped_by_what_is_predicted() -> None:
     assert {group for group, _ in rows.index} == {"age", "site"}
 
 
+def test_a_task_of_another_name_is_known_by_what_it_predicts() -> None:
+    sex = record("IXI sex", "binary", ("F", "M"))
+    found, scans = predictions("IXI sex", np.arange(COUNT) % 2), scans_table(index())
+    rows = subgroup_table(
+        found, scans, [sex], CONFIG, 0, models=["ours"], targets={"IXI sex": "sex"}
+    )
+    assert set(rows["group"]) == {"age", "site"}
+    few = np.arange(COUNT) < 4
+    where = record("where", "binary", ("few", "many"))
+    found = predictions("where", few)
+    assert confounding_warnings(found, scans, [where], {"where": "cohort"}) == ()
+    assert len(confounding_warnings(found, scans, [where])) == 1
+
+
 def test_an_index_without_labels_has_no_subgroups() -> None:
     bare = index()[["scan_id", "cohort", "participant_id"]]
     scans = scans_table(bare)

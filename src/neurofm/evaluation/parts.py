@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,13 +10,14 @@ import pandas as pd
 from jaxtyping import Bool, Int
 
 from neurofm.cohorts.index import participant_keys
+from neurofm.cohorts.leakage import refuse_torn_split
 from neurofm.cohorts.sides import has_part
 from neurofm.cohorts.task_roles import TEST, TRAIN, VALIDATION
 from neurofm.config.objectives import SupervisedConfig
 from neurofm.config.preparation import SplitConfig
 from neurofm.data.targets import SITE_TASK, Target, build_target
 from neurofm.errors import RunError
-from neurofm.training.task import Task, build_task
+from neurofm.training.task import Task, build_told_task, require_told
 
 _ROLES = (TRAIN, VALIDATION, TEST)
 _FEWEST = 3  # participants of a class: one for each part
@@ -72,9 +74,37 @@ def divide(
         TableError: see `require_told`.
         LeakageError: the index puts one person into two parts.
     """
+    return divide_shares(index, name, split, (split.task_train_fraction,), classes)[0]
+
+
+def divide_shares(
+    index: pd.DataFrame,
+    name: str,
+    split: SplitConfig,
+    fractions: Sequence[float],
+    classes: tuple[str, ...] = (),
+) -> list[PartedTask]:
+    """The same for several shares of the training part, what the index lacks being found once.
+
+    Args:
+        index: as in `divide`.
+        name: as in `divide`.
+        split: as in `divide`, but for the share.
+        fractions: shares of the training part.
+        classes: as in `divide`.
+    """
     pool = index[has_part(index)] if name == SITE_TASK else index
+    config = SupervisedConfig(target=name, classes=classes)
+    refuse_torn_split(pool)
+    require_told(pool, config, split)
+    shares = [split.model_copy(update={"task_train_fraction": share}) for share in fractions]
+    return [_divided(pool, config, share) for share in shares]
+
+
+def _divided(pool: pd.DataFrame, config: SupervisedConfig, split: SplitConfig) -> PartedTask:
+    name, classes = config.target, config.classes
     try:
-        task = build_task(pool, SupervisedConfig(target=name, classes=classes), split)
+        task = build_told_task(pool, config, split)
     except RunError as error:
         target = build_target(pool, name, _FEWEST, classes)
         roles = np.full(len(target.rows), None, dtype=object)

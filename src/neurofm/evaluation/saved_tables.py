@@ -52,6 +52,7 @@ def derive(  # noqa: PLR0917 - what was said of whom, and how it is judged
     *,
     models: Sequence[str],
     ours: str,
+    targets: Mapping[str, str] | None = None,
 ) -> Derived:
     """Results, comparisons, calibration and subgroups of an evaluation.
 
@@ -64,6 +65,7 @@ def derive(  # noqa: PLR0917 - what was said of whom, and how it is judged
         seed: the recipe's.
         models: those given, whose subgroups are looked at.
         ours: the model that all others are compared with.
+        targets: the index column that a task predicts, where it is not called so.
     """
     # Small problems: several threads only wait for each other, and move last digits.
     with threadpool_limits(1):
@@ -75,10 +77,13 @@ def derive(  # noqa: PLR0917 - what was said of whom, and how it is judged
         }
         if scans is None:
             return Derived(tables, found.warnings)
-        parts = subgroup_table(predictions, scans, tasks, config, seed, models=models)
+        parts = subgroup_table(
+            predictions, scans, tasks, config, seed, models=models, targets=targets
+        )
         by_site = left_out_table(left_out, scans, tasks, config, seed)
     tables[SUBGROUPS] = pd.concat([parts, by_site], ignore_index=True)
-    return Derived(tables, confounding_warnings(predictions, scans, tasks) + found.warnings)
+    confounded = confounding_warnings(predictions, scans, tasks, targets)
+    return Derived(tables, confounded + found.warnings)
 
 
 def rebuild_evaluation(folder: Path) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from neurofm.evaluation.scoring import Sample, Score, sample_of, score
 _FEWEST = 10  # participants of a subgroup
 _FEWEST_OF_A_CLASS = 5
 _BAND_YEARS = 20
-# A subgroup by what is predicted would have one class only.
+# By target: a subgroup by what is predicted would have one class only.
 _SAME = {"sex": "sex", "cohort": "site", SITE_TASK: "site"}
 
 
@@ -48,6 +48,7 @@ def subgroup_table(
     seed: int,
     *,
     models: Sequence[str],
+    targets: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """The first metric of each task in each subgroup, with its interval.
 
@@ -61,6 +62,7 @@ def subgroup_table(
         config: resamples and confidence.
         seed: the recipe's.
         models: rows of the tables that are looked at.
+        targets: the index column that a task predicts, where it is not called so.
 
     Returns:
         `task`, `model`, `group`, `level`, `metric`, `better`, `value`, `low`, `high`, `interval`,
@@ -69,7 +71,7 @@ def subgroup_table(
     labels = _labels(scans)
     rows: list[dict[str, object]] = []
     for task in tasks:
-        groups = [name for name in labels if _SAME.get(task.task) != name]
+        groups = [name for name in labels if _SAME.get(_target(task, targets)) != name]
         for model in models:
             chosen = (predictions["task"] == task.task) & (predictions["model"] == model)
             for group, level, part in _parts(predictions[chosen], labels[groups]):
@@ -80,7 +82,10 @@ def subgroup_table(
 
 
 def confounding_warnings(
-    predictions: pd.DataFrame, scans: pd.DataFrame, tasks: Sequence[TaskRecord]
+    predictions: pd.DataFrame,
+    scans: pd.DataFrame,
+    tasks: Sequence[TaskRecord],
+    targets: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
     """A line for each classification whose label follows from the site alone.
 
@@ -88,12 +93,14 @@ def confounding_warnings(
         predictions: the table of `predictions.parquet`.
         scans: see `scans_table`.
         tasks: the tasks of the predictions.
+        targets: see `subgroup_table`.
     """
     sites = scans.set_index("scan_id")["site"]
     found = []
     for task in tasks:
         rows = predictions[predictions["task"] == task.task].drop_duplicates("scan_id")
-        if task.kind == "regression" or task.task in _SAME.keys() - {"sex"} or rows.empty:
+        is_site = _SAME.get(_target(task, targets)) == "site"
+        if task.kind == "regression" or is_site or rows.empty:
             continue
         classes = rows["target"].groupby(rows["scan_id"].map(sites)).nunique()
         if len(classes) > 1 and (classes == 1).all() and rows["target"].nunique() > 1:
@@ -120,6 +127,10 @@ def subgroup_row(
         "positives": sample.people_of(1) if task.kind == "binary" else None,
         "note": reason or (found.note if found else ""),
     }
+
+
+def _target(task: TaskRecord, targets: Mapping[str, str] | None) -> str:
+    return (targets or {}).get(task.task, task.task)
 
 
 def _labels(scans: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from neurofm.cohorts.task_roles import TEST, TRAIN, VALIDATION
 from neurofm.config.study import StudyConfig, TaskOfStudy, study_split
 from neurofm.errors import ConfigError, RunError
 from neurofm.evaluation.given import GivenRun
-from neurofm.evaluation.parts import PartedTask, divide
+from neurofm.evaluation.parts import PartedTask, divide_shares
 from neurofm.files import fingerprint_of
 from neurofm.models.suitability import check_contract, check_overlap, check_training_unseen
 from neurofm.models.weights import load_weights
@@ -124,11 +124,15 @@ def _tasks(study: StudyConfig, index: pd.DataFrame) -> dict[tuple[str, float], P
     """Every task and share, rows as in the index."""
     split = study_split(study)
     tasks = {
-        (task.name, fraction): divide(
-            index, task.target, task_split(split, task, fraction), task.classes
-        )
+        (task.name, fraction): parted
         for task in study.tasks
-        for fraction in study.fractions
+        for fraction, parted in zip(
+            study.fractions,
+            divide_shares(
+                index, task.target, task_split(split, task, 1.0), study.fractions, task.classes
+            ),
+            strict=True,
+        )
     }
     for (name, _), parted in tasks.items():
         if parted.why_not:

@@ -35,6 +35,7 @@ def derive_study(
     derived = derive(
         predictions[predictions["fraction"] == 1], scans, left_out, tasks, study.evaluation,
         study.seed, models=[model.name for model in study.models], ours=study.first,
+        targets={task.name: task.target for task in study.tasks},
     )  # fmt: skip
     with threadpool_limits(1):
         smaller = {

@@ -60,6 +60,15 @@ def build_task(index: pd.DataFrame, config: SupervisedConfig, split: SplitConfig
     """
     refuse_torn_split(index)
     require_told(index, config, split)
+    return build_told_task(index, config, split)
+
+
+def build_told_task(index: pd.DataFrame, config: SupervisedConfig, split: SplitConfig) -> Task:
+    """The same of an index that is known to say what the task asks of it.
+
+    Raises:
+        RunError: as `build_task`.
+    """
     pool = _pool(index, config, split)
     target = build_target(pool, config.target, _FEWEST_OF_A_CLASS, config.classes)
     labelled = pool.iloc[target.rows]
