@@ -22,7 +22,10 @@ from neurofm.models.adapters import Adapted, Adapter, Origin, State, find_adapte
 from neurofm.models.checkpoint_import import import_checkpoint
 from neurofm.models.encoder import build_encoder
 from neurofm.models.weights import load_weights
+from neurofm.progress import SilentProgress
 from neurofm.study.cells import cell_folder, trained_places
+from neurofm.study.opened import Allowed, open_study
+from neurofm.study.probes import Encoding, random_rows
 from neurofm.study.record import encoder_probe, read_study
 from neurofm.study.running import Machinery, run_study
 
@@ -132,6 +135,30 @@ def test_each_architecture_has_a_row_of_its_random_weights(
     assert not np.allclose(ours, medicalnet)
     sites = pd.read_parquet(finished / "predictions.parquet").query("task == 'site'")
     assert expected < set(sites["model"])
+
+
+def test_an_architecture_that_only_trains_from_scratch_has_a_row_of_random_weights_too(
+    study_place: SimpleNamespace, tmp_path: Path
+) -> None:
+    kit = study_place.kit
+    models = [
+        {
+            "name": name,
+            "recipe": "finetune-simclr",
+            "changes": {"encoder": {"norm": norm, "norm_groups": 4}},
+        }
+        for name, norm in (("plain", "batch"), ("the same", "batch"), ("other", "group"))
+    ]
+    study = kit.study(models=models, tasks=kit.values["tasks"][:1], fractions=[1.0], seeds=1)
+    opened = open_study(study, study_place.store, {}, Allowed())
+    rows = random_rows(Encoding(opened, tmp_path, "cpu", SilentProgress()))
+    assert [row.name for row in rows] == [f"{RANDOM}, as of plain", f"{RANDOM}, as of other"]
+    assert all(len(row.repeats) == study.evaluation.seeds for row in rows)
+    one = kit.study(models=models[:2], tasks=kit.values["tasks"][:1], fractions=[1.0], seeds=1)
+    opened = open_study(one, study_place.store, {}, Allowed())
+    (row,) = random_rows(Encoding(opened, tmp_path, "cpu", SilentProgress()))
+    assert row.name == RANDOM
+    assert np.array_equal(row.repeats[0], rows[0].repeats[0])
 
 
 def test_imported_weights_are_probed_and_fine_tuned_with_what_is_known_of_them(

@@ -14,12 +14,13 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from neurofm.cohorts.task_roles import TEST
-from neurofm.config.study import TaskOfStudy
+from neurofm.config.study import TaskOfStudy, effective_recipe
 from neurofm.evaluation.baselines import Model, baselines
 from neurofm.evaluation.given import GivenRun, architectures
 from neurofm.evaluation.probing import predictions_table
 from neurofm.evaluation.testing import outcome_of
 from neurofm.files import atomic_path, fingerprint_of
+from neurofm.models.card import Card
 from neurofm.models.embeddings import embed_store
 from neurofm.progress import Progress
 from neurofm.study.cell_work import placed_table
@@ -95,11 +96,23 @@ def _probed(encoding: Encoding) -> list[Model]:
 
 
 def random_rows(encoding: Encoding) -> list[Model]:
-    """The rows of encoders with random weights, one for each architecture of the encoders."""
+    """The rows of encoders with random weights, one for each architecture of the study."""
+    opened = encoding.opened
+    known = [*opened.encoders.values(), *_from_scratch(opened)]
     return [
-        Model(name, tuple(_random(encoding, run)))
-        for name, run in architectures(encoding.opened.encoders.values()).items()
+        Model(name, tuple(_random(encoding, run))) for name, run in architectures(known).items()
     ]
+
+
+def _from_scratch(opened: OpenedStudy) -> Iterator[GivenRun]:
+    """The models that start from no weights, as far as an architecture goes."""
+    for model in opened.study.models:
+        if model.recipe is not None and model.encoder is None:
+            config = effective_recipe(opened.study, model.recipe, model.changes).encoder
+            card = Card(
+                encoder=config, features=config.features, spacing_mm=opened.store.spacing_mm
+            )
+            yield GivenRun(model.name, Path(), card)
 
 
 def _random(encoding: Encoding, run: GivenRun) -> Iterator[Features]:
