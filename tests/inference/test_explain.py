@@ -187,6 +187,13 @@ def test_mistakes_are_told_before_any_work(place: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "work").exists()
 
 
+def test_a_gpu_that_is_not_there_is_told_before_any_work(tmp_path: Path) -> None:
+    scan, weights = tmp_path / "none.nii.gz", tmp_path / "none"
+    with pytest.raises(ConfigError, match="GPUs; use --device cpu or auto"):
+        explain([scan], weights=str(weights), output=tmp_path / "out", device="cuda:99")
+    assert not (tmp_path / "out").exists()
+
+
 def test_packed_or_preprocessed_scans_have_no_raw_one_to_lay_a_map_over(
     derivatives: Path, place: Path, tmp_path: Path
 ) -> None:

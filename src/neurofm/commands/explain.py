@@ -20,6 +20,7 @@ def explain(
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     how: MapOptions | None = None,
     work: Path | None = None,
+    device: str = "auto",
     allow_other_preprocessing: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Map which parts of raw scans a prediction rests on, beside the map of random weights.
@@ -35,17 +36,21 @@ def explain(
         A new folder: maps in template and native space, a picture and a JSON of each scan.
     work
         Keep the preprocessed scans here; the next command then finds them.
+    device
+        Where to compute: auto, cpu, cuda or cuda:1.
     allow_other_preprocessing
         Go on where neurofm's steps are not the weights' own, with a note.
     """
     from neurofm.inference.explain import explain_sources, require_empty
     from neurofm.reports.explanation import write_explanation
+    from neurofm.training.device import choose_device
 
+    place = choose_device(device)
     require_empty(output)
     done = explain_sources(
         scan, folder_of(weights), (how or MapOptions()).asked(),
         lambda each: write_explanation(output, each), work=work,
-        allow_other_contract=allow_other_preprocessing, progress=BarProgress(),
+        allow_other_contract=allow_other_preprocessing, device=place, progress=BarProgress(),
     )  # fmt: skip
     out.print(f"{output}: {done.scans} scans explained", markup=False, soft_wrap=True)
     return show_problems(done.notes, done.failures)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from neurofm.config.preparation import PreprocessConfig
@@ -80,6 +81,7 @@ def explain_sources(
     *,
     work: Path | None = None,
     allow_other_contract: bool = False,
+    device: torch.device | None = None,
     progress: Progress | None = None,
 ) -> Embedded:
     """Explain what weights say of each scan of the sources, one after the other.
@@ -91,6 +93,7 @@ def explain_sources(
         receive: gets each scan as soon as it is explained.
         work: where the preprocessed scans are kept and found again; None keeps none.
         allow_other_contract: go on where the preprocessing is not the model's, with a note.
+        device: where to compute; None takes the GPU where there is one.
         progress: shown the course of the work.
 
     Raises:
@@ -106,7 +109,7 @@ def explain_sources(
     require_method(asked, card)
     _require_raw(whole_folder(sources))
     config, notes = preprocessing_of(card, allow_other_contract)
-    explainer = _explainer(weights, card, asked, config, progress)
+    explainer = _explainer(weights, card, asked, config, progress, device or choose_device())
     with work_folder(work) as folder:
         table, failures = prepare_sources(sources, folder, config, 1, progress)
         usable = table[table["reason"].isna()].to_dict("records")
@@ -144,6 +147,7 @@ class _Explainer:
     trained: Network
     randomised: Network
     progress: Progress
+    device: torch.device
 
     def explain(self, name: str, raw: Path, image_path: Path, mask_path: Path) -> ExplainedScan:
         mask = read_mask(mask_path)
@@ -173,7 +177,7 @@ class _Explainer:
     def _given(self, image: Volume, mask: Volume) -> tuple[Tensor, Mask]:
         """The scan as the network takes it, and its brain."""
         images, masks = model_input(image, mask, self.card.spacing_mm)
-        return zscore_in_mask(images, masks).to(choose_device()), masks[0, 0].numpy()
+        return zscore_in_mask(images, masks).to(self.device), masks[0, 0].numpy()
 
     def _map_of(
         self, network: Network, asked: Asked, volume: Tensor, brain: Mask, whose: str = ""
@@ -209,12 +213,16 @@ def _software(asked: Asked) -> dict[str, str]:
     return software_record() | ({"captum": captum} if captum else {})
 
 
-def _explainer(
-    weights: Path, card: Card, asked: Asked, config: PreprocessConfig, progress: Progress
+def _explainer(  # noqa: PLR0917 - what a map depends on
+    weights: Path,
+    card: Card,
+    asked: Asked,
+    config: PreprocessConfig,
+    progress: Progress,
+    device: torch.device,
 ) -> _Explainer:
     is_frugal = asked.method == "gradients"
-    saving, device = Saving(stem=is_frugal, blocks=is_frugal), choose_device()
+    saving = Saving(stem=is_frugal, blocks=is_frugal)
     trained = load_network(weights, saving).to(device)
-    return _Explainer(
-        card, asked, config, trained, random_network(card, asked.seed, saving).to(device), progress
-    )
+    randomised = random_network(card, asked.seed, saving).to(device)
+    return _Explainer(card, asked, config, trained, randomised, progress, device)
