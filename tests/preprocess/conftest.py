@@ -14,7 +14,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from neurofm.config import PreprocessConfig
+from neurofm.preprocess.pipeline import Prepared, prepare_scan
+from neurofm.preprocess.registration import register
 from neurofm.preprocess.resampling import resample
+from neurofm.preprocess.template_space import coarse_template
 from neurofm.volumes.grids import Grid
 from neurofm.volumes.nifti import write_volume
 from neurofm.volumes.template import packaged_template
@@ -66,6 +69,18 @@ def quick_config() -> PreprocessConfig:
     return PreprocessConfig(
         spacing_mm=6.0, bias_field_spacing_mm=6.0, bias_field_shrink=2, registration_spacing_mm=4.0
     )
+
+
+@pytest.fixture(scope="session")
+def prepared(known_scan_file: Path, quick_config: PreprocessConfig) -> Prepared:
+    """What comes of the simulated scan."""
+    return prepare_scan(known_scan_file, quick_config)
+
+
+@pytest.fixture(scope="session")
+def registered(known_scan: Volume) -> npt.NDArray[np.float64]:
+    """The simulated scan's rigid registration to the template at 4 mm."""
+    return register(known_scan, coarse_template("nilearn", 4.0), "rigid")
 
 
 @pytest.fixture

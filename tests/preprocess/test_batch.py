@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pandas as pd
@@ -19,7 +21,7 @@ from neurofm.cohorts.index import COLUMNS, read_index, write_index
 from neurofm.config import PreprocessConfig
 from neurofm.errors import ContractError
 from neurofm.files import read_json
-from neurofm.preprocess.batch import preprocess_index
+from neurofm.preprocess.batch import BatchResult, preprocess_index
 from neurofm.preprocess.contract import contract_of
 from neurofm.volumes.nifti import write_volume
 from neurofm.volumes.volume import Volume
@@ -39,18 +41,30 @@ def index_of(paths: dict[str, Path]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-@pytest.fixture
-def mixed(scan_file: Path, known_scan: Volume, tmp_path: Path) -> pd.DataFrame:
+@pytest.fixture(scope="module")
+def mixed(
+    known_scan_file: Path, known_scan: Volume, tmp_path_factory: pytest.TempPathFactory
+) -> pd.DataFrame:
     """One good scan, one cut short, one 4-D, one of zeros, and one that is not there."""
-    paths = {name: tmp_path / f"{name}.nii.gz" for name in ("short", "series", "zeros", "missing")}
-    data = scan_file.read_bytes()
+    place = tmp_path_factory.mktemp("mixed")
+    paths = {name: place / f"{name}.nii.gz" for name in ("short", "series", "zeros", "missing")}
+    data = known_scan_file.read_bytes()
     paths["short"].write_bytes(data[: len(data) // 2])
     write_volume(paths["zeros"], Volume(np.zeros((56, 56, 56)), known_scan.affine))
     with gzip.open(paths["zeros"]) as file:
         raw = bytearray(file.read())
     raw[40:50] = np.array([4, 56, 56, 56, 2], "<i2").tobytes()
     paths["series"].write_bytes(gzip.compress(bytes(raw) + bytes(raw[352:])))
-    return index_of({"good": scan_file} | paths)
+    return index_of({"good": known_scan_file} | paths)
+
+
+@pytest.fixture(scope="module")
+def done(
+    mixed: pd.DataFrame, quick_config: PreprocessConfig, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[BatchResult, Path]:
+    """The mixed scans preprocessed, and the folder of their results."""
+    folder = tmp_path_factory.mktemp("done") / "out"
+    return preprocess_index(mixed, folder, quick_config, workers=0), folder
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -59,10 +73,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_bad_scans_are_listed_and_the_good_one_is_finished(
-    mixed: pd.DataFrame, quick_config: PreprocessConfig, tmp_path: Path
+    done: tuple[BatchResult, Path], quick_config: PreprocessConfig
 ) -> None:
-    folder = tmp_path / "out"
-    result = preprocess_index(mixed, folder, quick_config, workers=0)
+    result, folder = done
     assert (result.finished, result.reused) == (1, 0)
     with (folder / "failures.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -81,10 +94,9 @@ def test_bad_scans_are_listed_and_the_good_one_is_finished(
 
 
 def test_the_same_call_keeps_what_is_finished_and_reports_the_rest_again(
-    mixed: pd.DataFrame, quick_config: PreprocessConfig, tmp_path: Path
+    mixed: pd.DataFrame, done: tuple[BatchResult, Path], quick_config: PreprocessConfig
 ) -> None:
-    folder = tmp_path / "out"
-    first = preprocess_index(mixed, folder, quick_config, workers=0)
+    first, folder = done
     index, before = (folder / "index.parquet").read_bytes(), contents(folder)
     again = preprocess_index(mixed, folder, quick_config, workers=0)
     assert (again.finished, again.reused, again.failures) == (0, 1, first.failures)
@@ -143,10 +155,9 @@ def test_a_folder_of_another_contract_is_left_alone(
 
 
 def test_the_sidecar_says_by_what_contract_how_well_and_how_long(
-    scan_file: Path, quick_config: PreprocessConfig, tmp_path: Path
+    done: tuple[BatchResult, Path], quick_config: PreprocessConfig
 ) -> None:
-    preprocess_index(index_of({"p1": scan_file}), tmp_path / "out", quick_config, workers=0)
-    (sidecar,) = (tmp_path / "out").rglob("sub-*.json")
+    (sidecar,) = done[1].rglob("sub-*.json")
     record = read_json(sidecar)
     assert record["contract"] == contract_of(quick_config).fingerprint()
     assert record["steps"][0]["name"] == "brain-extraction"
@@ -163,17 +174,15 @@ def command(index: Path, folder: Path, workers: int) -> list[str]:
 
 
 def test_the_command_names_each_bad_scan_in_one_line_and_exits_with_1(
-    mixed: pd.DataFrame, tmp_path: Path
+    mixed: pd.DataFrame, neurofm: Callable[..., CompletedProcess[str]], tmp_path: Path
 ) -> None:
     index = tmp_path / "index.parquet"
     write_index(mixed, index)
-    done = subprocess.run(
-        command(index, tmp_path / "out", 0), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
+    said = neurofm("preprocess", index, *QUICK, "-o", tmp_path / "out", "--workers", 0)
+    assert said.returncode == 1
+    assert "Traceback" not in said.stderr
     for name in ("short", "series", "zeros", "missing"):
-        (line,) = [line for line in done.stderr.splitlines() if f"{name}.nii.gz" in line]
+        (line,) = [line for line in said.stderr.splitlines() if f"{name}.nii.gz" in line]
         assert ";" in line
     assert len(list((tmp_path / "out").rglob("*desc-preproc_T1w.nii.gz"))) == 1
 

@@ -19,17 +19,6 @@ from neurofm.volumes.nifti import write_volume
 from neurofm.volumes.volume import Volume
 
 
-@pytest.fixture
-def prepared(scan_file: Path, quick_config: PreprocessConfig) -> Prepared:
-    return prepare_scan(scan_file, quick_config)
-
-
-@pytest.fixture(scope="module")
-def whole(known_scan_file: Path, quick_config: PreprocessConfig) -> Prepared:
-    """The same as `prepared`, made once."""
-    return prepare_scan(known_scan_file, quick_config)
-
-
 def test_a_scan_of_the_template_comes_to_lie_on_the_template(
     prepared: Prepared, to_template: np.ndarray
 ) -> None:
@@ -69,21 +58,22 @@ QUICK_ONES = {"PIR"}
     ],
 )
 def test_the_order_of_the_voxels_in_the_file_makes_no_difference(
-    codes: str, known_scan: Volume, quick_config: PreprocessConfig, whole: Prepared, tmp_path: Path
-) -> None:
+    codes: str, known_scan: Volume, quick_config: PreprocessConfig, prepared: Prepared,
+    tmp_path: Path,
+) -> None:  # fmt: skip
     """Case 45."""
     image = nib.Nifti1Image(known_scan.array, known_scan.affine)
     turned = image.as_reoriented(nib.orientations.axcodes2ornt(codes))
     nib.save(turned, tmp_path / "turned.nii.gz")
     again = prepare_scan(tmp_path / "turned.nii.gz", quick_config)
-    np.testing.assert_array_equal(again.image.array, whole.image.array)
-    np.testing.assert_array_equal(again.tissue.array, whole.tissue.array)
-    np.testing.assert_allclose(again.transform, whole.transform, atol=1e-3)
+    np.testing.assert_array_equal(again.image.array, prepared.image.array)
+    np.testing.assert_array_equal(again.tissue.array, prepared.tissue.array)
+    np.testing.assert_allclose(again.transform, prepared.transform, atol=1e-3)
 
 
 @pytest.mark.parametrize("degrees", [pytest.param(30, marks=pytest.mark.slow), 46])
 def test_a_head_on_a_tilted_grid_comes_to_lie_where_a_straight_one_does(
-    degrees: float, known_scan: Volume, quick_config: PreprocessConfig, whole: Prepared,
+    degrees: float, known_scan: Volume, quick_config: PreprocessConfig, prepared: Prepared,
     tmp_path: Path,
 ) -> None:  # fmt: skip
     """Case 46: beyond 45 degrees the axes change places, and what is left is a turn back."""
@@ -94,11 +84,11 @@ def test_a_head_on_a_tilted_grid_comes_to_lie_where_a_straight_one_does(
     tilted = resample(known_scan, Grid(known_scan.shape, affine), np.eye(4))
     nib.save(nib.Nifti1Image(tilted, affine), tmp_path / "tilted.nii.gz")
     again = prepare_scan(tmp_path / "tilted.nii.gz", quick_config)
-    inside = np.asarray(whole.brain_mask.array) & np.asarray(again.brain_mask.array)
-    images = (np.asarray(each.image.array)[inside] for each in (whole, again))
+    inside = np.asarray(prepared.brain_mask.array) & np.asarray(again.brain_mask.array)
+    images = (np.asarray(each.image.array)[inside] for each in (prepared, again))
     assert np.corrcoef(*images)[0, 1] > 0.95  # the tilted grid blurs
     places = np.array([[0, 0, 0, 1], [40, -60, 30, 1], [-40, 40, -20, 1]]).T
-    error = (again.transform @ np.linalg.inv(whole.transform) - np.eye(4)) @ places
+    error = (again.transform @ np.linalg.inv(prepared.transform) - np.eye(4)) @ places
     assert np.linalg.norm(error[:3], axis=0).max() < 2.5
 
 
@@ -116,8 +106,9 @@ def test_an_affine_registration_takes_a_small_head_to_the_templates_size(
 
 
 def test_a_given_mask_decides_where_the_brain_is(
-    known_scan: Volume, scan_file: Path, quick_config: PreprocessConfig, tmp_path: Path
-) -> None:
+    known_scan: Volume, scan_file: Path, quick_config: PreprocessConfig, prepared: Prepared,
+    tmp_path: Path,
+) -> None:  # fmt: skip
     mask = known_scan.array > 0
     mask[:, :, :20] = False
     path = tmp_path / "mask.nii.gz"
@@ -126,7 +117,7 @@ def test_a_given_mask_decides_where_the_brain_is(
     assert given.brain_source == "given"
     whole = known_scan.array > 0
     assert given.quality.brain_ml == pytest.approx(
-        mask.sum() / whole.sum() * prepare_scan(scan_file, quick_config).quality.brain_ml, rel=0.08
+        mask.sum() / whole.sum() * prepared.quality.brain_ml, rel=0.08
     )
 
 

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from neurofm.config import PreprocessConfig
 from neurofm.errors import ScanError
-from neurofm.preprocess.pipeline import prepare_scan
+from neurofm.preprocess.pipeline import Prepared, prepare_scan
 from neurofm.volumes.nifti import write_volume
 from neurofm.volumes.volume import Volume
 
@@ -74,11 +74,8 @@ def test_another_contrast_does_not_pass(
     assert reasons
 
 
-def test_a_stripped_scan_is_recognised_and_noted(
-    scan_file: Path, quick_config: PreprocessConfig
-) -> None:
+def test_a_stripped_scan_is_recognised_and_noted(prepared: Prepared) -> None:
     """Case 66."""
-    prepared = prepare_scan(scan_file, quick_config)
     assert prepared.brain_source == "already-stripped"
     assert "came stripped; the brain is kept as it is" in prepared.notes
 
