@@ -188,6 +188,7 @@ def test_a_smaller_share_trains_on_fewer_people(
 def test_a_share_of_fewer_people_than_a_batch_is_one_batch(
     study_place: SimpleNamespace, carry_out: Callable[..., Any], tmp_path: Path
 ) -> None:
+    """Case 84."""
     values = study_place.kit.values
     study = study_place.kit.study(
         tasks=values["tasks"][1:], models=values["models"][:1], seeds=1, fractions=[0.2, 1.0]
@@ -303,6 +304,7 @@ def test_with_three_sites_each_is_predicted_by_what_was_learnt_at_the_others(
 def test_a_label_that_follows_from_the_site_is_warned_of(
     study_place: SimpleNamespace, carry_out: Callable[..., Any], tmp_path: Path
 ) -> None:
+    """Case 92."""
     kit, index = study_place.kit, study_place.store.index
     study = kit.study(models=kit.values["models"][1:2], tasks=kit.values["tasks"][:1])
     sites = ["north" if sex == "F" else "south" for sex in index["sex"]]
