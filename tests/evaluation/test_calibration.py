@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 from scipy.special import expit, logit
+from scipy.stats import t as students_t
 from sklearn.calibration import calibration_curve as reference
 
 from neurofm.evaluation.calibration import calibration_curve, calibration_error, calibration_line
@@ -34,8 +35,12 @@ def test_intercept_and_slope_are_the_regressions_of_statsmodels() -> None:
     intercept, slope = calibration_line([one], people, 0.95)
     assert intercept.repeats[0] == pytest.approx(level.fit().params[0], abs=1e-6)
     assert slope.repeats[0] == pytest.approx(fit.params[1], abs=1e-6)
-    half = (slope.interval.high - slope.interval.low) / 2
-    assert half == pytest.approx(1.98 * fit.bse[1] * np.sqrt(120 / 119), rel=1e-3)
+    smaller = min(one.target.sum(), 120 - one.target.sum())
+    for line, spread, counted in ((intercept, level.fit(cov_type="HC0").bse[0], 120),
+                                  (slope, fit.bse[1], smaller)):  # fmt: skip
+        half = (line.interval.high - line.interval.low) / 2
+        reach = students_t.ppf(0.975, counted - 1)
+        assert half == pytest.approx(reach * spread * np.sqrt(120 / 119), rel=1e-3)
 
 
 def test_scans_of_one_participant_are_one_cluster() -> None:
@@ -99,6 +104,31 @@ def test_the_curve_is_that_of_scikit_learn() -> None:
     assert curve["participants"].tolist() == [12] * 10
     assert (curve["low"] < curve["observed"] + 1e-9).all()
     assert (curve["high"] > curve["observed"] - 1e-9).all()
+
+
+def of_three_classes(count: int = 120) -> Outcome:
+    stream = np.random.default_rng(5)
+    target = stream.integers(0, 3, count)
+    said = stream.dirichlet(np.ones(3), count)
+    return Outcome(target * 1.0, target * 1.0, said, np.zeros(count, int))
+
+
+def test_of_many_classes_each_has_a_curve_against_the_rest_as_scikit_learn_draws_it() -> None:
+    one = of_three_classes()
+    for label in range(3):
+        curve = calibration_curve([one], np.arange(120), 0.95, label)
+        observed, predicted = reference(
+            one.target == label, one.probabilities[:, label], n_bins=10, strategy="quantile"
+        )
+        assert curve["observed"].to_numpy() == pytest.approx(observed)
+        assert curve["predicted"].to_numpy() == pytest.approx(predicted)
+
+
+def test_the_error_of_many_classes_is_the_mean_gap_of_their_curves() -> None:
+    one = of_three_classes()
+    curves = [calibration_curve([one], np.arange(120), 0.95, label) for label in range(3)]
+    expected = np.mean([np.abs(each["observed"] - each["predicted"]).mean() for each in curves])
+    assert calibration_error(one, np.ones((1, 120)))[0] == pytest.approx(expected)
 
 
 def test_the_error_is_the_mean_gap_of_the_curve() -> None:

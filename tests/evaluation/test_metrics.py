@@ -85,6 +85,30 @@ def test_binary_metrics_agree_with_scikit_learn_under_weights() -> None:
         )
 
 
+def test_average_precision_and_brier_score_of_many_classes_agree_with_scikit_learn() -> None:
+    stream = np.random.default_rng(1)
+    target = np.arange(40) % 3
+    # Rounded, so that there are ties.
+    said = np.round(stream.dirichlet(np.ones(3), 40) + 0.3 * np.eye(3)[target], 1)
+    outcome = Outcome(target * 1.0, target * 1.0, said, ONE_FOLD)
+    truth = np.eye(3)[target]
+    for row, weight in enumerate(weights()):
+        assert average_precision(outcome, weights())[row] == pytest.approx(
+            reference.average_precision_score(truth, said, average="macro", sample_weight=weight)
+        )
+        squares = [
+            reference.mean_squared_error(truth[:, label], said[:, label], sample_weight=weight)
+            for label in range(3)
+        ]
+        assert brier_score(outcome, weights())[row] == pytest.approx(sum(squares))
+
+
+def test_by_chance_average_precision_is_one_over_the_number_of_classes() -> None:
+    target = np.array([0.0] * 30 + [1.0] * 7 + [2.0] * 3)
+    same = Outcome(target, target, np.tile([0.5, 0.3, 0.2], (40, 1)), ONE_FOLD)
+    assert average_precision(same, np.ones((1, 40)))[0] == pytest.approx(1 / 3)
+
+
 def test_regression_metrics_agree_with_a_sample_that_repeats_each_scan_by_its_weight() -> None:
     outcome = numbers()
     for row, weight in enumerate(weights()):

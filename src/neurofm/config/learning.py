@@ -210,7 +210,7 @@ class EvaluationConfig(Section):
     age_bias_correction: bool = knob(
         False, "-", "Also show age_years without the bias over age; no accuracy, it uses the age."
     )
-    bootstrap_samples: int = knob(2000, "resamples", "For the 95 % intervals.", ge=100)
+    bootstrap_samples: int = knob(2000, "resamples", "Of participants, for comparisons.", ge=100)
     confidence: float = knob(0.95, "-", "Level of the intervals.", gt=0, lt=1)
 
     @model_validator(mode="after")

@@ -20,7 +20,7 @@ from neurofm.evaluation.scoring import Sample, Score, score
 
 NO_ACCURACY = "no accuracy"
 _METRICS = (
-    Metric("corrected MAE", "lower", mean_absolute_error),
+    Metric("corrected MAE", "lower", mean_absolute_error, "log"),
     Metric("corrected bias slope", "lower", bias_slope),
 )
 

@@ -45,7 +45,8 @@ def calibration_line(
     """Intercept and slope of the second of two classes.
 
     Intervals are from the sandwich variance over participants, what each of them moves being
-    averaged over the repeats, with Student's t. Unknown where the fit has no end, as with
+    averaged over the repeats, with Student's t; the slope, which hangs on where positives lie, has
+    as many degrees of freedom as the smaller class. Unknown where the fit has no end, as with
     predictions that are all the same or tell the classes apart without an error.
 
     Args:
@@ -54,9 +55,11 @@ def calibration_line(
         confidence: of the intervals.
     """
     found = [_fits(repeat, people) for repeat in repeats]
+    positive = repeats[0].target == 1
+    smaller = min(len(np.unique(people[of_class])) for of_class in (positive, ~positive))
     return (
-        _line([intercept for intercept, _ in found], confidence),
-        _line([slope for _, slope in found], confidence),
+        _line([intercept for intercept, _ in found], len(np.unique(people)), confidence),
+        _line([slope for _, slope in found], smaller, confidence),
     )
 
 
@@ -64,25 +67,41 @@ def calibration_error(outcome: Outcome, weights: Weights) -> Values:
     """Mean distance of predicted and observed share over bins of equally many scans.
 
     Source: Naeini et al. 2015 (AAAI), with equally filled bins; the fewer the participants, the
-    more of it is chance, for a perfect model too.
+    more of it is chance, for a perfect model too. More than two classes: the mean over classes of
+    each one against the rest (Nixon et al. 2019, CVPR workshops; Kull et al. 2019, NeurIPS).
     """
-    score = outcome.probabilities[:, 1]
+    classes = range(outcome.probabilities.shape[1])
+    gaps = [_mean_gap(outcome, label, weights) for label in (classes if len(classes) > 2 else (1,))]
+    return np.asarray(np.mean(gaps, axis=0))
+
+
+def _mean_gap(outcome: Outcome, label: int, weights: Weights) -> Values:
+    score = outcome.probabilities[:, label]
     member = _bins(score, len(score)) == np.arange(_MOST_BINS)[:, None]
-    gap = weights * (score - outcome.target)
+    gap = weights * (score - (outcome.target == label))
     return np.asarray(np.abs(gap @ member.T).sum(axis=1) / weights.sum(axis=1))
 
 
 def calibration_curve(
-    repeats: Sequence[Outcome], people: Int[np.ndarray, " scans"], confidence: float
+    repeats: Sequence[Outcome],
+    people: Int[np.ndarray, " scans"],
+    confidence: float,
+    label: int = 1,
 ) -> pd.DataFrame:
     """The curve of one model, its repeats pooled: a row for each bin, from low to high.
 
+    Args:
+        repeats: of one model, the same scans in each.
+        people: a number for each scan's participant, 0, 1, 2...
+        confidence: of the intervals.
+        label: the class whose probability it is, against all others.
+
     Returns:
-        `bin`, `predicted` (mean probability), `observed` (share of positives, each participant
+        `bin`, `predicted` (mean probability), `observed` (share of the class, each participant
         weighing one), `low`, `high` (Wilson's interval of that share), `participants`.
     """
-    score = np.concatenate([each.probabilities[:, 1] for each in repeats])
-    truth = np.concatenate([each.target for each in repeats])
+    score = np.concatenate([each.probabilities[:, label] for each in repeats])
+    truth = np.concatenate([each.target == label for each in repeats])
     everyone = np.tile(people, len(repeats))
     weights = np.tile(participant_weights(people), len(repeats))
     place = _bins(score, len(np.unique(people)))
@@ -151,15 +170,16 @@ def _fit(  # noqa: PLR0917 - the parts of a weighted logistic regression
     return nothing
 
 
-def _line(fits: Sequence[_Fit], confidence: float) -> Line:
+def _line(fits: Sequence[_Fit], counted: int, confidence: float) -> Line:
+    """The mean of the repeats; `counted` less 1 are the degrees of freedom."""
     values = np.array([fit.value for fit in fits])
     moved = [fit.moved for fit in fits if fit.moved is not None]
-    if len(moved) < len(fits):
+    if len(moved) < len(fits) or counted < 2:
         return Line(np.where([fit.moved is None for fit in fits], np.nan, values), UNKNOWN)
     mean = np.mean(moved, axis=0)
     people = len(mean)
     spread = math.sqrt(people / (people - 1) * float(mean @ mean))
-    reach = float(students_t.ppf((1 + confidence) / 2, people - 1)) * spread
+    reach = float(students_t.ppf((1 + confidence) / 2, counted - 1)) * spread
     centre = float(values.mean())
     return Line(values, Interval(centre - reach, centre + reach))
 

@@ -23,13 +23,21 @@ def participant_folds(
         folds: how many; at least 2.
         stream: the only source of chance.
     """
-    people = int(participants.max()) + 1
-    stratum = np.full(people, np.iinfo(np.int64).max)
-    np.minimum.at(stratum, participants, strata)
+    stratum = stratum_of_people(participants, strata)
+    people = len(stratum)
     order = np.lexsort((stream.random(people), stratum))
     fold_of = np.empty(people, dtype=np.int64)
     fold_of[order] = np.arange(people) % folds
     return np.asarray(stream.permutation(folds)[fold_of][participants])
+
+
+def stratum_of_people(
+    participants: Int[np.ndarray, " scans"], strata: Int[np.ndarray, " scans"]
+) -> Int[np.ndarray, " people"]:
+    """The stratum of each participant: the lowest of the scans'."""
+    stratum = np.full(int(participants.max()) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(stratum, participants, strata)
+    return stratum
 
 
 def participant_weights(participants: Int[np.ndarray, " scans"]) -> np.ndarray:

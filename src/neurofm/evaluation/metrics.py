@@ -6,7 +6,7 @@ A resample of participants is nothing but whole-number weights, so each metric t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from neurofm.data.targets import Kind
+from neurofm.evaluation.jackknife import Scale
 
 Weights = Float[np.ndarray, "resamples scans"]
 Values = Float[np.ndarray, " resamples"]
@@ -44,11 +45,19 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Metric:
-    """A named figure of merit and which way is better."""
+    """A named figure of merit.
+
+    Attributes:
+        name: as tables show it.
+        better: which way.
+        compute: it under each row of weights.
+        scale: where it varies about as much, whatever its value.
+    """
 
     name: str
     better: Literal["lower", "higher"]
     compute: Callable[[Outcome, Weights], Values]
+    scale: Scale = "as it is"
 
 
 def mean_absolute_error(outcome: Outcome, weights: Weights) -> Values:
@@ -99,52 +108,68 @@ def area_under_curve(outcome: Outcome, weights: Weights) -> Values:
     folds would put a model without any signal below 0.5. More than two classes: the mean over
     classes of each one against the rest.
     """
-    classes = range(outcome.probabilities.shape[1])
     areas = [
         _pairs_won(outcome.target == label, outcome.probabilities[:, label], outcome.folds, weights)
-        for label in (classes if len(classes) > 2 else (1,))
+        for label in _scored_classes(outcome)
     ]
     return np.asarray(np.mean(areas, axis=0))
 
 
 def average_precision(outcome: Outcome, weights: Weights) -> Values:
-    """Area under the precision-recall steps of the last class, over all folds together.
+    """Area under the precision-recall steps, over all folds together.
 
-    A model that says the same to everybody gets the prevalence.
+    A model that says the same to everybody gets the prevalence. More than two classes: the mean
+    over classes of each one against the rest, by chance one over their number.
     """
-    score = outcome.probabilities[:, -1]
-    if _constant_in_folds(score, outcome.folds):
-        score = np.zeros_like(score)
-    last = float(outcome.probabilities.shape[1] - 1)
-    positive, negative = _tied_sums(outcome.target == last, -score, weights)
-    found, called = positive.cumsum(axis=1), (positive + negative).cumsum(axis=1)
-    precision = _ratio(found, called, empty=0.0)
-    return _ratio((precision * positive).sum(axis=1), positive.sum(axis=1))
+    found = [
+        _precision_area(
+            outcome.target == label, outcome.probabilities[:, label], outcome.folds, weights
+        )
+        for label in _scored_classes(outcome)
+    ]
+    return np.asarray(np.mean(found, axis=0))
 
 
 def balanced_accuracy(outcome: Outcome, weights: Weights) -> Values:
     """Mean over classes of the share found; decisions take the training part's class sizes out."""
-    right = outcome.prediction == outcome.target
+    right = decided_right(outcome)
     shares = [
-        _ratio(weights @ (right & of_class), weights @ of_class.astype(np.float64))
-        for of_class in (outcome.target == label for label in np.unique(outcome.target))
+        _share_of(outcome.target == label, right, weights) for label in np.unique(outcome.target)
     ]
     return np.asarray(np.mean(shares, axis=0))
 
 
 def accuracy(outcome: Outcome, weights: Weights) -> Values:
     """Share of scans whose most probable class is the right one."""
-    return _mean(outcome.probabilities.argmax(axis=1) == outcome.target, weights)
+    return _mean(ranked_right(outcome), weights)
 
 
 def sensitivity(outcome: Outcome, weights: Weights) -> Values:
     """Share of positive scans that are called positive; NaN without a threshold."""
-    return _called_right(outcome, outcome.target == 1, weights)
+    return _share_of(outcome.target == 1, called_right(outcome), weights)
 
 
 def specificity(outcome: Outcome, weights: Weights) -> Values:
     """Share of negative scans that are not called positive; NaN without a threshold."""
-    return _called_right(outcome, outcome.target != 1, weights)
+    return _share_of(outcome.target != 1, called_right(outcome), weights)
+
+
+def decided_right(outcome: Outcome) -> Float[np.ndarray, " scans"]:
+    """1 where the predicted class is the right one."""
+    return np.asarray(outcome.prediction == outcome.target, dtype=np.float64)
+
+
+def ranked_right(outcome: Outcome) -> Float[np.ndarray, " scans"]:
+    """1 where the most probable class is the right one."""
+    return np.asarray(outcome.probabilities.argmax(axis=1) == outcome.target, dtype=np.float64)
+
+
+def called_right(outcome: Outcome) -> Float[np.ndarray, " scans"]:
+    """1 where a scan is called positive, from its threshold on, and is, or neither."""
+    if outcome.thresholds is None or np.isnan(outcome.thresholds).any():
+        return np.full(len(outcome.target), np.nan)
+    called = outcome.probabilities[:, 1] >= outcome.thresholds
+    return np.asarray(called == (outcome.target == 1), dtype=np.float64)
 
 
 def brier_score(outcome: Outcome, weights: Weights) -> Values:
@@ -157,36 +182,55 @@ def brier_score(outcome: Outcome, weights: Weights) -> Values:
 # The first of each kind is the headline: models are compared by it.
 METRICS: dict[Kind, tuple[Metric, ...]] = {
     "regression": (
-        Metric("MAE", "lower", mean_absolute_error),
-        Metric("RMSE", "lower", root_mean_squared_error),
-        Metric("r", "higher", correlation),
-        Metric("R2", "higher", explained_variance),
+        Metric("MAE", "lower", mean_absolute_error, "log"),
+        Metric("RMSE", "lower", root_mean_squared_error, "log"),
+        Metric("r", "higher", correlation, "Fisher's z"),
+        Metric("R2", "higher", explained_variance, "log of the rest"),
     ),
     "binary": (
-        Metric("AUC", "higher", area_under_curve),
+        Metric("AUC", "higher", area_under_curve, "log odds"),
         Metric("balanced accuracy", "higher", balanced_accuracy),
-        Metric("average precision", "higher", average_precision),
-        Metric("Brier score", "lower", brier_score),
+        Metric("average precision", "higher", average_precision, "log odds"),
+        Metric("Brier score", "lower", brier_score, "log"),
         Metric("sensitivity", "higher", sensitivity),
         Metric("specificity", "higher", specificity),
     ),
     "multiclass": (
         Metric("balanced accuracy", "higher", balanced_accuracy),
         Metric("accuracy", "higher", accuracy),
-        Metric("AUC", "higher", area_under_curve),
-        Metric("Brier score", "lower", brier_score),
+        Metric("AUC", "higher", area_under_curve, "log odds"),
+        Metric("average precision", "higher", average_precision, "log odds"),
+        Metric("Brier score", "lower", brier_score, "log"),
     ),
 }
 
 
-def _called_right(
-    outcome: Outcome, of_class: Bool[np.ndarray, " scans"], weights: Weights
+def _scored_classes(outcome: Outcome) -> Sequence[int]:
+    """Those told apart from the rest: the second of two, or all."""
+    classes = range(outcome.probabilities.shape[1])
+    return classes if len(classes) > 2 else (1,)
+
+
+def _precision_area(
+    positive: Bool[np.ndarray, " scans"],
+    score: Float[np.ndarray, " scans"],
+    folds: Int[np.ndarray, " scans"],
+    weights: Weights,
 ) -> Values:
-    if outcome.thresholds is None or np.isnan(outcome.thresholds).any():
+    if _constant_in_folds(score, folds):
+        score = np.zeros_like(score)
+    true, false = _tied_sums(positive, -score, weights)
+    found, called = true.cumsum(axis=1), (true + false).cumsum(axis=1)
+    precision = _ratio(found, called, empty=0.0)
+    return _ratio((precision * true).sum(axis=1), true.sum(axis=1))
+
+
+def _share_of(
+    of_class: Bool[np.ndarray, " scans"], right: Float[np.ndarray, " scans"], weights: Weights
+) -> Values:
+    if np.isnan(right).any():
         return np.full(len(weights), np.nan)
-    called = outcome.probabilities[:, 1] >= outcome.thresholds
-    right = of_class & (called == (outcome.target == 1))
-    return _ratio(weights @ right, weights @ of_class.astype(np.float64))
+    return _ratio(weights @ (right * of_class), weights @ of_class.astype(np.float64))
 
 
 def _pairs_won(

@@ -18,7 +18,7 @@ from neurofm.evaluation.record import TaskRecord
 from neurofm.evaluation.scoring import Sample, Score, outcomes, sample_of, score_all
 from neurofm.evaluation.uncertainty import Comparison, compare, holm
 
-__all__ = ["Tables", "outcomes", "tabulate"]
+__all__ = ["Tables", "compare_scores", "outcomes", "tabulate"]
 
 _FEW_POSITIVES = 30
 
@@ -32,7 +32,7 @@ class Tables:
     Attributes:
         results: a row for each task, model and metric.
         comparisons: one model against each other by the headline metric.
-        calibration: the curves of all models of tasks with two classes, a row a bin.
+        calibration: the curves of all models of tasks with classes, a row a bin.
         warnings: what a reader must know before the numbers, in plain words.
     """
 
@@ -78,7 +78,7 @@ def tabulate(
         for model, scores in scored.items():
             results += [_result(task, model, score) for score in scores]
         comparisons += _compare_all(task, scored, config, ours, smallest)
-        if task.kind == "binary":
+        if task.kind != "regression":
             curves += _curves(task, samples, config)
         warnings += _warnings(task, scored, config, ours)
     if comparisons:
@@ -101,11 +101,14 @@ def _has_corrected(of_task: pd.DataFrame) -> bool:
 def _curves(
     task: TaskRecord, samples: Mapping[str, Sample], config: EvaluationConfig
 ) -> list[pd.DataFrame]:
+    """Of the positive class of two, else of each class against the rest."""
+    labels = range(len(task.classes)) if task.kind == "multiclass" else (1,)
     return [
-        calibration_curve(sample.repeats, sample.people, config.confidence).assign(
-            task=task.task, model=model
+        calibration_curve(sample.repeats, sample.people, config.confidence, label).assign(
+            task=task.task, model=model, label=task.classes[label]
         )
         for model, sample in samples.items()
+        for label in labels
     ]
 
 
@@ -142,11 +145,7 @@ def _compare_all(
         if model == ours:
             continue
         drawn = _by_bootstrap(own, theirs, config, smallest)
-        found, test = drawn, "bootstrap"
-        if own.parts and theirs.parts:
-            by_delong = delong_test(own.parts, theirs.parts, config.confidence)
-            if not math.isnan(by_delong.p):
-                found, test = by_delong, "DeLong"
+        found, test = compare_scores(own, theirs, config, smallest)
         rows.append(
             {
                 "task": task.task,
@@ -165,6 +164,24 @@ def _compare_all(
             }
         )
     return rows
+
+
+def compare_scores(
+    own: Score, theirs: Score, config: EvaluationConfig, smallest: int
+) -> tuple[Comparison, str]:
+    """The paired comparison that is shown, and its method: DeLong's of AUCs where it has one.
+
+    Args:
+        own: the first metric of one model.
+        theirs: of another one, on the same resamples.
+        config: resamples and confidence.
+        smallest: participants of the smallest class.
+    """
+    if own.parts and theirs.parts:
+        by_delong = delong_test(own.parts, theirs.parts, config.confidence)
+        if not math.isnan(by_delong.p):
+            return by_delong, "DeLong"
+    return _by_bootstrap(own, theirs, config, smallest), "bootstrap"
 
 
 def _by_bootstrap(own: Score, theirs: Score, config: EvaluationConfig, smallest: int) -> Comparison:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -20,20 +21,20 @@ from neurofm.evaluation.calibration import (
 )
 from neurofm.evaluation.delong import AreaParts, area_parts, delong_interval
 from neurofm.evaluation.folds import participant_weights
+from neurofm.evaluation.jackknife import jackknife_interval
 from neurofm.evaluation.metrics import METRICS, Metric, Outcome, bias_slope
 from neurofm.evaluation.record import TaskRecord
+from neurofm.evaluation.shares import is_share, share_interval
 from neurofm.evaluation.uncertainty import (
     Interval,
     bootstrap,
     percentile_interval,
     resample_weights,
-    wilson_interval,
 )
 from neurofm.seeds import random_stream
 
 Better = Literal["lower", "higher", "near 0", "near 1", "none"]
-Method = Literal["bootstrap", "DeLong", "Wilson", "sandwich", "none"]
-_CLASS_OF_SHARE = {"sensitivity": 1, "specificity": 0}
+Method = Literal["bootstrap", "jackknife", "DeLong", "Wilson", "sandwich", "none"]
 
 _NO_THRESHOLD = "no threshold: one class only, or the same is said of everybody, where it is chosen"
 _WHY_NONE = {
@@ -77,8 +78,9 @@ class Score:
         repeats: its value in each repeat.
         resamples: its value in each bootstrap resample, the mean over repeats.
         interval: the one to show, by `method`.
-        method: DeLong's for the AUC of two classes, Wilson's for shares of a class, the sandwich
-            variance for the calibration line, none for the calibration error.
+        method: DeLong's for the AUC of two classes, Wilson's for shares, the sandwich variance for
+            the calibration line, none for the calibration error, the jackknife for all others; the
+            bootstrap where the jackknife has no answer.
         bootstrap: the interval of the resamples, where there are any.
         parts: of the AUC of two classes.
         note: what a reader of the value must know.
@@ -151,7 +153,9 @@ def score_all(
     """
     scores = [score(sample, metric, task, config, seed) for metric in METRICS[task.kind]]
     if task.kind == "binary":
-        scores += _calibration(sample, config)
+        scores += calibration_scores(sample, config)
+    if task.kind != "regression":
+        scores.append(_calibration_error(sample))
     if task.kind == "regression":
         slope = score(sample, Metric("bias slope", "lower", bias_slope), task, config, seed)
         scores.append(replace(slope, better="near 0"))
@@ -172,14 +176,9 @@ def score(
     own = percentile_interval(resamples, config.confidence, sample.smallest)
     is_area = metric.name == "AUC" and task.kind == "binary"
     parts = area_parts(sample.repeats, sample.people) if is_area else None
-    interval: Interval = own
-    method: Method = "bootstrap"
-    if parts:
-        interval, method = delong_interval(parts, config.confidence), "DeLong"
-    elif metric.name in _CLASS_OF_SHARE:
-        counted = sample.people_of(_CLASS_OF_SHARE[metric.name])
-        interval = wilson_interval(float(values.mean()), counted, config.confidence)
-        method = "Wilson"
+    interval, method = _interval(sample, metric, parts, config.confidence)
+    if math.isnan(interval.low):
+        interval, method = own, "bootstrap"
     return Score(
         name=metric.name,
         better=metric.better,
@@ -193,30 +192,47 @@ def score(
     )
 
 
-def _calibration(sample: Sample, config: EvaluationConfig) -> list[Score]:
-    """Intercept, slope and error; resamples of an error are all larger than the error itself."""
+def calibration_scores(sample: Sample, config: EvaluationConfig) -> list[Score]:
+    """Intercept and slope of the calibration line of two classes."""
+    intercept, slope = calibration_line(sample.repeats, sample.people, config.confidence)
+    return [
+        _of_line("calibration intercept", "near 0", intercept, "sandwich"),
+        _of_line("calibration slope", "near 1", slope, "sandwich"),
+    ]
+
+
+def _interval(
+    sample: Sample, metric: Metric, parts: AreaParts | None, confidence: float
+) -> tuple[Interval, Method]:
+    """The interval to show, by the method that holds the truth as often as it says."""
+    if parts:
+        return delong_interval(parts, confidence), "DeLong"
+    if is_share(metric.name):
+        return share_interval(metric.name, sample.repeats, sample.people, confidence), "Wilson"
+    statistic = partial(_mean_over, metric, sample.repeats)
+    found = jackknife_interval(statistic, sample.people, sample.strata, metric.scale, confidence)
+    return found, "jackknife"
+
+
+def _calibration_error(sample: Sample) -> Score:
+    """Without an interval: resamples of an error are all larger than the error itself."""
     once = participant_weights(sample.people)[None, :]
     error = np.concatenate([calibration_error(each, once) for each in sample.repeats])
-    intercept, slope = calibration_line(sample.repeats, sample.people, config.confidence)
-    rows: tuple[tuple[str, Better, Line, Method], ...] = (
-        ("calibration intercept", "near 0", intercept, "sandwich"),
-        ("calibration slope", "near 1", slope, "sandwich"),
-        ("calibration error", "lower", Line(error, UNKNOWN), "none"),
+    return _of_line("calibration error", "lower", Line(error, UNKNOWN), "none")
+
+
+def _of_line(name: str, better: Better, line: Line, method: Method) -> Score:
+    return Score(
+        name=name,
+        better=better,
+        repeats=line.repeats,
+        resamples=np.empty(0),
+        interval=line.interval,
+        method=method,
+        bootstrap=UNKNOWN,
+        parts=None,
+        note="not defined" if np.isnan(line.repeats).any() else "",
     )
-    return [
-        Score(
-            name=name,
-            better=better,
-            repeats=line.repeats,
-            resamples=np.empty(0),
-            interval=line.interval,
-            method=method,
-            bootstrap=UNKNOWN,
-            parts=None,
-            note="not defined" if np.isnan(line.repeats).any() else "",
-        )
-        for name, better, line, method in rows
-    ]
 
 
 def _mean_over(metric: Metric, repeats: list[Outcome], weights: np.ndarray) -> np.ndarray:
@@ -228,4 +244,6 @@ def _note(metric: str, values: np.ndarray, task: TaskRecord) -> str:
         return _WHY_NONE.get(metric, "not defined")
     if metric == "average precision" and task.positives is not None:
         return f"prevalence {task.positives / task.participants:.3f}"
+    if metric == "average precision":
+        return f"by chance {1 / len(task.classes):.3f}"
     return ""

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from scipy.stats import norm
 from scipy.stats import t as students_t
 
-from neurofm.evaluation.folds import participant_weights
+from neurofm.evaluation.folds import participant_weights, stratum_of_people
 
 # Resamples worked on at once, so that tens of thousands of scans fit into memory.
 _CHUNK = 250
@@ -55,9 +55,8 @@ def resample_weights(
     Participants are drawn with replacement within their stratum (class), so every resample has
     the class sizes of the sample; a participant's weight is shared by the participant's scans.
     """
-    people = int(participants.max()) + 1
-    stratum = np.full(people, np.iinfo(np.int64).max)
-    np.minimum.at(stratum, participants, strata)
+    stratum = stratum_of_people(participants, strata)
+    people = len(stratum)
     groups = [np.flatnonzero(stratum == value) for value in np.unique(stratum)]
     base = participant_weights(participants)
     for start in range(0, resamples, _CHUNK):
@@ -129,7 +128,7 @@ def compare(
     return Comparison(gain, interval, float(2 * norm.sf(distance)))
 
 
-def wilson_interval(share: float, people: int, confidence: float) -> Interval:
+def wilson_interval(share: float, people: float, confidence: float) -> Interval:
     """The score interval of a share of participants (Wilson 1927, J Am Stat Assoc 22:209-212).
 
     A participant with several scans may be in the share by a part: the interval then errs on the
