@@ -55,8 +55,12 @@ def people(count: int = 24) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("evaluation")
-    table, stream = people(), np.random.default_rng(1)
+    return written(tmp_path_factory.mktemp("evaluation"), people())
+
+
+def written(folder: Path, table: pd.DataFrame) -> Path:
+    """A finished evaluation of these people."""
+    stream = np.random.default_rng(1)
     good = stream.normal(size=(24, 12)) + table["age_years"].to_numpy()[:, None] / 15
     encoders = [Model(PRETRAINED, (good,)), Model(RANDOM, (stream.normal(size=(24, 12)),))]
     predictions, tasks = probe_tasks(table, encoders, CONFIG, 0)
@@ -162,6 +166,24 @@ def test_the_page_shows_subgroups_with_reasons_and_what_decisions_are_worth(page
         "Decisions and probabilities", "sensitivity", "calibration slope",
     ):  # fmt: skip
         assert text in page, text
+
+
+def test_three_classes_have_average_precision_and_calibration_as_two_have(tmp_path: Path) -> None:
+    table = people().assign(sex=["H", "MCI", "AD"] * 8)
+    folder = written(tmp_path, table)
+    page = write_report(folder, None, tmp_path / "page.html").read_text()
+    for text in (
+        "average precision", "by chance 0.333", "<h3>Probabilities</h3>", "calibration error",
+        "observed share of each class over its predicted probability",
+        "then the mean over classes",
+    ):  # fmt: skip
+        assert text in page, text
+    assert "Sex: observed over predicted share of the class" in page
+    curves = pd.read_parquet(folder / CALIBRATION)
+    of_task = curves[(curves["task"] == "sex") & (curves["model"] == PRETRAINED)]
+    assert list(of_task["label"].unique()) == ["H", "AD", "MCI"]
+    (marked,) = set(re.findall(r'<tr class="ours"><th scope="row">(.*?)</th>', page))
+    assert marked == PRETRAINED
 
 
 def test_the_same_results_give_the_same_page(page: str, evaluation: Path, tmp_path: Path) -> None:

@@ -227,6 +227,12 @@ def test_the_page_stands_alone_and_names_nobody(folder: Path) -> None:
     assert write_study_page(folder).read_text(encoding="utf-8") == again
 
 
+def test_the_marked_row_of_each_table_is_the_studys_own(folder: Path) -> None:
+    page = write_study_page(folder).read_text(encoding="utf-8")
+    marked = re.findall(r'<tr class="ours"><th scope="row">(.*?)</th>', page)
+    assert marked == ["ours"] * (1 + 2 + 1)  # the table, each task's metrics, decisions on sex
+
+
 def test_the_page_has_what_sites_do_and_how_often_the_test_was_scored(folder: Path) -> None:
     page = write_study_page(folder).read_text(encoding="utf-8")
     assert page.count("<h2>Site predictability</h2>") == 1

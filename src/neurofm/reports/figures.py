@@ -131,39 +131,48 @@ def calibration_figure(
 ) -> str:
     """Observed over predicted shares of the given models, with the interval of the first.
 
+    Of more than two classes it is the first model's curve of each class; of more than can be told
+    apart, nothing.
+
     Args:
         curves: of all tasks, see `evaluation.calibration.calibration_curve`.
         task: which; empty where it has no curve.
         models: the given ones, the first in the accent colour.
     """
     of_task = curves[curves["task"] == task.task] if len(curves) else curves
-    shown = of_task[of_task["model"].isin(models)] if len(of_task) else of_task
-    if shown.empty:
+    is_binary = task.kind == "binary"
+    wanted = models if is_binary else models[:1]
+    shown = of_task[of_task["model"].isin(wanted)] if len(of_task) else of_task
+    if shown.empty or not (is_binary or len(task.classes) <= len(CATEGORIES)):
         return ""
-    figure, axes = new_figure(3.6, 3.5 + _LINE_OF_LEGEND * shown["model"].nunique())
+    lines, column = (models, "model") if is_binary else (task.classes, "label")
+    figure, axes = new_figure(3.6, 3.5 + _LINE_OF_LEGEND * shown[column].nunique())
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
-    for model, (colour, dashes) in _styles(shown, models).items():
-        rows = shown[shown["model"] == model]
+    for line, (colour, dashes) in _styles(shown, lines, column).items():
+        rows = shown[shown[column] == line]
         x, y = rows["predicted"].to_numpy(), rows["observed"].to_numpy()
-        if model == models[0]:
+        if is_binary and line == models[0]:
             axes.fill_between(x, rows["low"], rows["high"], color=colour, alpha=0.15, linewidth=0)
         axes.plot(
             x, y, marker="o", linestyle=dashes, color=colour, linewidth=1.6, markersize=4,
-            label=model,
+            label=line,
         )  # fmt: skip
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.set_aspect("equal")
+    share = f"share of {task.classes[-1] if is_binary else 'the class'}"
     axes.set_xlabel("predicted probability")
-    axes.set_ylabel(f"observed share of {task.classes[-1]}")
+    axes.set_ylabel(f"observed {share}")
     _legend_below(figure)
-    what = f"{task_title(task.task)}: observed over predicted share of {task.classes[-1]}"
+    what = f"{task_title(task.task)}: observed over predicted {share}"
     return as_svg(figure, f"calibration-{task.task}", what)
 
 
-def _styles(rows: pd.DataFrame, models: Sequence[str]) -> dict[str, tuple[str, _Dashes]]:
+def _styles(
+    rows: pd.DataFrame, models: Sequence[str], column: str = "model"
+) -> dict[str, tuple[str, _Dashes]]:
     """Colour and dashes of every model there is; given ones in colour and drawn last."""
-    names = [str(name) for name in rows["model"].unique()]
+    names = [str(name) for name in rows[column].unique()]
     others = [name for name in names if name not in models]
     styles = {name: (MUTED, _DASHES[place % len(_DASHES)]) for place, name in enumerate(others)}
     for place, name in reversed(list(enumerate(models))):

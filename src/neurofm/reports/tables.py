@@ -30,6 +30,7 @@ _DETAILS = (
 )  # fmt: skip
 _DETAILS_TITLES = {
     "binary": "Decisions and probabilities",
+    "multiclass": "Probabilities",
     "regression": "With the age bias taken out: no accuracy, it uses the true age",
 }
 _ARROWS = {
