@@ -27,7 +27,7 @@ def test_numbers_are_a_regression_and_people_without_one_are_left_out_and_counte
     assert target.kind == "regression"
     assert target.num_participants == 11
     assert target.values.tolist() == [ages[row] for row in target.rows]
-    assert target.notes == ("left out: 1 participants (3 scans) without a label",)
+    assert target.notes == ("left out: 1 participant (3 scans) without a label",)
 
 
 def test_text_is_a_classification_with_controls_first() -> None:
@@ -69,7 +69,7 @@ def test_a_class_too_small_for_the_folds_is_left_out_and_counted() -> None:
     target = build_target(frame(diagnosis=labels), "diagnosis", 3)
     assert target.classes == ("H", "MCI")
     assert target.notes == (
-        "left out: 1 participants (2 scans) in classes of fewer than 3 participants",
+        "left out: 1 participant (2 scans) in classes of fewer than 3 participants",
     )
 
 

@@ -25,7 +25,7 @@ def test_somebody_without_a_label_stops_an_evaluation_unless_it_may_go_on(
         evaluate(stopping, kit.store, run, tmp_path / "e")
     assert not (tmp_path / "e").exists()
     record = evaluate(kit.recipe(evaluation=evaluation), kit.store, run, tmp_path / "e")
-    assert record.tasks[0].notes == ("left out: 1 participants (2 scans) without a label",)
+    assert record.tasks[0].notes == ("left out: 1 participant (2 scans) without a label",)
 
 
 @pytest.mark.parametrize("parts", ["folds", "task"])

@@ -18,6 +18,8 @@ from neurofm.reports.embedding_map import embedding_map
 from neurofm.reports.study_latex import as_latex
 from neurofm.reports.study_page import write_study_page
 from neurofm.reports.study_table import as_csv, as_markdown, read_saved_study, table_of
+from neurofm.reports.subgroup_tables import subgroup_tables
+from neurofm.reports.tables import markdown_table
 from neurofm.study.published import METRICS, TABLE_2
 from neurofm.study.record import (
     LEFT_OUT,
@@ -263,11 +265,48 @@ def test_a_study_of_an_earlier_version_has_its_page_without(folder: Path, tmp_pa
 def test_the_unit_of_a_task_stands_wherever_its_numbers_do(folder: Path) -> None:
     page = write_study_page(folder).read_text(encoding="utf-8")
     section = page[page.index("<h2>Age</h2>") : page.index("<h2>Site predictability")]
-    assert section.count("mean absolute error (years), lower is better") == 1
+    axes = re.findall(r">\s*mean absolute error \(years\)\s*<", section)
+    assert len(axes) == 2  # of the curve, and of the intervals
     assert re.search(r">\s*true \(years\)\s*<", section)
     assert re.search(r">\s*predicted \(years\)\s*<", section)
     assert '<th scope="col">mean absolute error (years)' in section
     assert "Subgroups: mean absolute error (years)" in (folder / "MODEL_CARD.md").read_text()
+
+
+def test_a_study_of_the_whole_training_part_alone_has_no_curve(
+    folder: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    shutil.rmtree(copy / "figures", ignore_errors=True)
+    record = read_study(copy)
+    whole = record.study.model_copy(update={"fractions": (1.0,)})
+    write_study(copy, record.model_copy(update={"study": whole}))
+    for name in (PREDICTIONS, RESULTS):
+        table = pd.read_parquet(copy / name)
+        table[table["fraction"] == 1].reset_index(drop=True).to_parquet(copy / name)
+    page = write_study_page(copy).read_text(encoding="utf-8")
+    assert "share of the training part (%)" not in page
+    assert page.count("<svg") == 2 * 2 + 1 + 2
+    assert not (copy / "figures").exists()
+
+
+def test_a_part_without_any_value_says_why_once(folder: Path) -> None:
+    record = next(task for task in read_study(folder).asked if task.task == "age")
+    rows = pd.DataFrame(
+        {
+            "task": "age", "model": ["ours", "plain"] * 2, "group": "sex",
+            "level": ["F", "F", "M", "M"], "metric": "MAE", "value": [np.nan, np.nan, 2.0, np.nan],
+            "low": np.nan, "high": np.nan, "participants": [3, 3, 30, 30], "positives": None,
+            "note": ["only 3 participants", "only 3 participants", "", "said nothing"],
+        }
+    )  # fmt: skip
+    table = subgroup_tables(rows, record)
+    assert table is not None
+    few, many = table.rows
+    assert (few.reason, [cell.value for cell in few.cells]) == ("only 3 participants", ["3"])
+    assert (many.reason, [cell.value for cell in many.cells]) == ("", ["30", "2.00", "n/a"])
+    assert "| Sex F | 3 | n/a (only 3 participants) | n/a |" in markdown_table(table)
+    assert "| Sex M | 30 | 2.00 | n/a (said nothing) |" in markdown_table(table)
 
 
 def test_a_map_of_many_scans_is_a_picture_that_the_page_lets_in(folder: Path) -> None:

@@ -60,7 +60,7 @@ def test_somebody_without_a_label_stops_it_unless_he_may_be_left_out(
     common = study_place.kit.values["common"]
     common = common | {"split": common["split"] | {"drop_unlabelled": True}}
     task = open_it(common=common).tasks["sex", 1.0].target
-    assert task.notes == ("left out: 1 participants (2 scans) without a label",)
+    assert task.notes == ("left out: 1 participant (2 scans) without a label",)
 
 
 def test_labels_that_may_be_codes_stop_it_until_they_are_named(

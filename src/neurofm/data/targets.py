@@ -162,7 +162,8 @@ def _left_out(keys: pd.Series, kept: np.ndarray, why: str) -> tuple[str, ...]:
     scans = int((~kept).sum())
     if not scans:
         return ()
-    return (f"left out: {missing} participants ({scans} scans) {why}",)
+    people = "participant" if missing == 1 else "participants"
+    return (f"left out: {missing} {people} ({scans} {'scan' if scans == 1 else 'scans'}) {why}",)
 
 
 def _coded(column: str, values: np.ndarray) -> tuple[str, ...]:

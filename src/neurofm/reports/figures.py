@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
 from neurofm.data.targets import SITE_TASK
 from neurofm.evaluation.baselines import PRETRAINED
@@ -20,7 +20,7 @@ from neurofm.reports.words import metric_title, task_title, task_unit
 _MAX_CONFUSED = 12
 _Dashes = str | tuple[int, tuple[int, ...]]
 _DASHES: tuple[_Dashes, ...] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
-_LINE_OF_LEGEND = 0.17  # inches
+_LINE_OF_LEGEND = 0.18  # inches
 _ROC_GRID = np.linspace(0, 1, 201)
 
 
@@ -41,7 +41,7 @@ def intervals_figure(
     of_task = results[results["task"] == task.task]
     metric = str(of_task["metric"].iloc[0])
     rows = of_task[of_task["metric"] == metric].iloc[::-1]
-    figure, axes = new_figure(5.2, 0.9 + 0.34 * len(rows))
+    figure, axes = new_figure(5.2, 1.05 + 0.34 * len(rows))
     for place, (model, value, low, high) in enumerate(
         zip(rows["model"], rows["value"], rows["low"], rows["high"], strict=True)
     ):
@@ -53,7 +53,7 @@ def intervals_figure(
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=FAINT, linewidth=0.7)
     axes.set_axisbelow(True)
-    better = "" if task.task == SITE_TASK else f", {rows['better'].iloc[0]} is better"
+    better = "" if task.task == SITE_TASK else f"\n{rows['better'].iloc[0]} is better"
     axes.set_xlabel(metric_title(metric, task_unit(task.task, unit)) + better)
     what = f"{task_title(task.task)}: {metric} of every model with its 95 % interval"
     return as_svg(figure, f"intervals-{task.task}", what)
@@ -112,7 +112,7 @@ def _scatter(rows: pd.DataFrame, task: TaskRecord, unit: str) -> str:
 
 def _roc(rows: pd.DataFrame, task: TaskRecord, models: Sequence[str]) -> str:
     count = rows["model"].nunique()
-    figure, axes = new_figure(3.6, 3.5 + _LINE_OF_LEGEND * count)
+    figure, axes = new_figure(3.6, 3.6 + _LINE_OF_LEGEND * count)
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
     for model, (colour, dashes) in _styles(rows, models).items():
         of_model = rows[rows["model"] == model]
@@ -121,7 +121,7 @@ def _roc(rows: pd.DataFrame, task: TaskRecord, models: Sequence[str]) -> str:
     axes.set_xlabel("1 \N{MINUS SIGN} specificity")
     axes.set_ylabel("sensitivity")
     axes.set_aspect("equal")
-    _legend_below(figure)
+    _legend_below(axes)
     what = f"{task_title(task.task)}: ROC curves, {task.classes[-1]} is positive"
     return as_svg(figure, f"roc-{task.task}", what)
 
@@ -146,7 +146,7 @@ def calibration_figure(
     if shown.empty or not (is_binary or len(task.classes) <= len(CATEGORIES)):
         return ""
     lines, column = (models, "model") if is_binary else (task.classes, "label")
-    figure, axes = new_figure(3.6, 3.5 + _LINE_OF_LEGEND * shown[column].nunique())
+    figure, axes = new_figure(3.6, 3.6 + _LINE_OF_LEGEND * shown[column].nunique())
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
     for line, (colour, dashes) in _styles(shown, lines, column).items():
         rows = shown[shown[column] == line]
@@ -163,7 +163,7 @@ def calibration_figure(
     share = f"share of {task.classes[-1] if is_binary else 'the class'}"
     axes.set_xlabel("predicted probability")
     axes.set_ylabel(f"observed {share}")
-    _legend_below(figure)
+    _legend_below(axes)
     what = f"{task_title(task.task)}: observed over predicted {share}"
     return as_svg(figure, f"calibration-{task.task}", what)
 
@@ -181,10 +181,13 @@ def _styles(
     return styles
 
 
-def _legend_below(figure: Figure) -> None:
-    figure.legend(
-        loc="outside lower center", fontsize=7.5, frameon=False, labelcolor=INK, reverse=True
-    )
+def _legend_below(axes: Axes) -> None:
+    """Below the label of the x axis, which a legend of the figure would touch."""
+    axes.set_anchor("N")
+    axes.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.16), borderaxespad=0, fontsize=7.5,
+        frameon=False, labelcolor=INK, reverse=True,
+    )  # fmt: skip
 
 
 def _mean_roc(repeats: list[Outcome], people: np.ndarray) -> np.ndarray:

@@ -91,6 +91,8 @@ class EncoderMap:
 def write_study_page(folder: Path, page: Path | None = None) -> Path:
     """Write `report.html`, `MODEL_CARD.md`, `table2.md`, `.csv`, `.tex`, and `figures/`.
 
+    Where the whole training part is the only share there is no `figures/`.
+
     Args:
         folder: of a finished study.
         page: the HTML file; `report.html` in the folder where not given.
@@ -103,11 +105,13 @@ def write_study_page(folder: Path, page: Path | None = None) -> Path:
     """
     saved = read_saved_study(folder)
     table, page = table_of(saved), page or folder / STUDY_PAGE
-    figures = {task.name: efficiency_figure(saved, task) for task in saved.record.study.tasks}
-    for name, figure in figures.items():
-        _save(figure, page.parent / _FIGURES / f"data-efficiency-{name}")
+    efficiency = {}
+    for task in saved.record.study.tasks if len(saved.record.study.fractions) > 1 else ():
+        figure, name = efficiency_figure(saved, task), f"efficiency-{task.name}"
+        _save(figure, page.parent / _FIGURES / f"data-{name}")
+        efficiency[task.name] = as_svg(figure, name, f"{task.title} over the share of training")
     sections = [
-        _section(saved, task, record, figures[task.name])
+        _section(saved, task, record, efficiency.get(task.name, ""))
         for task, record in zip(saved.record.study.tasks, saved.record.asked, strict=True)
     ]
     write_text(page, _render(saved, table, sections, _maps(folder, saved)))
@@ -120,7 +124,7 @@ def write_study_page(folder: Path, page: Path | None = None) -> Path:
 
 
 def _section(
-    saved: SavedStudy, task: TaskOfStudy, record: TaskRecord, efficiency: Figure
+    saved: SavedStudy, task: TaskOfStudy, record: TaskRecord, efficiency: str
 ) -> TaskSection:
     whole = saved.results[saved.results["fraction"] == 1]
     predictions = saved.predictions[saved.predictions["fraction"] == 1]
@@ -130,9 +134,7 @@ def _section(
         task=task,
         record=record,
         people=_people(record),
-        efficiency=as_svg(
-            efficiency, f"efficiency-{task.name}", f"{task.title} over the share of training"
-        ),
+        efficiency=efficiency,
         intervals=intervals_figure(whole, record, models, task.unit),
         figure=task_figure(predictions, record, models, task.unit),
         calibration=calibration_figure(saved.calibration, record, models),

@@ -44,9 +44,9 @@ def _table(rows: pd.DataFrame, task: TaskRecord, title: str, unit: str) -> TaskT
     metric = metric_title(str(of_task["metric"].iloc[0]), task_unit(task.task, unit))
     levels = of_task[["group", "level"]].drop_duplicates().itertuples(index=False)
     table_rows = [
-        Row(
+        _row(
             f"{_GROUPS[group]} {level}",
-            _cells(of_task[(of_task["group"] == group) & (of_task["level"] == level)]),
+            of_task[(of_task["group"] == group) & (of_task["level"] == level)],
         )
         for group, level in levels
     ]
@@ -56,10 +56,13 @@ def _table(rows: pd.DataFrame, task: TaskRecord, title: str, unit: str) -> TaskT
     )  # fmt: skip
 
 
-def _cells(of_level: pd.DataFrame) -> tuple[Cell, ...]:
+def _row(part: str, of_level: pd.DataFrame) -> Row:
     people, positives = of_level["participants"].iloc[0], of_level["positives"].iloc[0]
     count = f"{people}" if pd.isna(positives) else f"{people}, {int(positives)} positive"
-    return (Cell("participants", count), *(_cell(row) for _, row in of_level.iterrows()))
+    reasons = set(of_level["note"].fillna("").astype(str))
+    if of_level["value"].isna().all() and len(reasons) == 1:
+        return Row(part, (Cell("participants", count),), reasons.pop())
+    return Row(part, (Cell("participants", count), *(_cell(row) for _, row in of_level.iterrows())))
 
 
 def _cell(row: pd.Series) -> Cell:

@@ -60,10 +60,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One model of a table."""
+    """One model of a table.
+
+    Attributes:
+        model: its name.
+        cells: its values.
+        reason: why there are none in the columns that the cells leave.
+    """
 
     model: str
     cells: tuple[Cell, ...]
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,8 +149,11 @@ def markdown_table(table: TaskTable) -> list[str]:
     lines = [f"| {table.heading.lower()} | " + " | ".join(table.columns) + " |"]
     lines.append("| --- " * (1 + len(table.columns)) + "|")
     for row in table.rows:
-        cells = " | ".join(_markdown_cell(cell) for cell in row.cells)
-        lines.append(f"| {row.model} | {cells} |")
+        cells = [_markdown_cell(cell) for cell in row.cells]
+        if row.reason:
+            left = len(table.columns) - len(cells)
+            cells += [f"n/a ({row.reason})", *["n/a"] * (left - 1)]
+        lines.append(f"| {row.model} | {' | '.join(cells)} |")
     return [*lines, ""]
 
 
