@@ -114,7 +114,7 @@ class Rates:
 
     Attributes:
         held: of the shown intervals of each metric, the share that holds the truth.
-        by_bootstrap: the same of the expanded percentiles behind them.
+        by_bootstrap: the same of the expanded percentiles behind them; empty of few resamples.
         undefined: trials without an interval, as a share.
         methods: of the shown intervals; of several the most frequent.
         rejected: share of the tests of the first metric with p below 5 %; None without a test.
@@ -158,7 +158,11 @@ def simulate(setting: Setting, trials: int, resamples: int) -> Rates:
     }
     return Rates(
         held={name: held for name, (held, _) in shown.items()},
-        by_bootstrap={name: held for name, (held, _) in drawn.items()},
+        by_bootstrap={
+            name: held
+            for name, (held, _) in drawn.items()
+            if resamples >= _ENOUGH and not np.isnan(held)
+        },
         undefined={name: nothing for name, (_, nothing) in shown.items()},
         methods={
             name: Counter(e.method for e in of).most_common(1)[0][0] for name, of in found.items()
@@ -196,7 +200,7 @@ def main() -> None:
         of_each = pool.map(run, wanted)
         for setting, rates in zip(wanted, of_each, strict=True):
             all_rates[setting.name] = asdict(rates)
-            _show(setting, rates, arguments.resamples >= _ENOUGH)
+            _show(setting, rates)
             outside += [f"{setting.name}: {what}" for what in _outside(rates)]
     print(f"outside {100 * _FEWEST:.0f} to {100 * _MOST:.0f} %, or rejected in more than "
           f"{100 * _REJECTED:.1f} %: {len(outside)}")  # fmt: skip
@@ -206,12 +210,12 @@ def main() -> None:
         print(json.dumps(all_rates))
 
 
-def _show(setting: Setting, rates: Rates, has_bootstrap: bool) -> None:
+def _show(setting: Setting, rates: Rates) -> None:
     print(f"{setting.name}, true values "
           + ", ".join(f"{truth:.3f}" for truth in setting.truth.values()))  # fmt: skip
     for metric, held in rates.held.items():
-        drawn, nothing = rates.by_bootstrap[metric], rates.undefined[metric]
-        words = "" if np.isnan(drawn) or not has_bootstrap else f", bootstrap {100 * drawn:.1f} %"
+        drawn, nothing = rates.by_bootstrap.get(metric), rates.undefined[metric]
+        words = "" if drawn is None else f", bootstrap {100 * drawn:.1f} %"
         words += f", undefined {100 * nothing:.1f} %" if nothing else ""
         method = f"{metric}, {rates.methods[metric]}"
         print(f"  {method:32} holds the truth {100 * held:.1f} %{words}", flush=True)
