@@ -16,7 +16,7 @@ Values = npt.NDArray[np.float64]
 
 # In units of the drawing, which a page shows as pixels at least.
 _WIDTH, _HEIGHT = 360.0, 178.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 354.0, 10.0, 142.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 346.0, 10.0, 142.0
 _MOST_PLACES = 150  # along the line: more cannot be told apart
 _MOST_DIGITS = 5  # after the point: so many would not fit beside the axis
 
