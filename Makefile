@@ -11,7 +11,7 @@ TESTS_AT_ONCE := 2
 
 help:
 	@echo "make demo       install, then the whole path on simulated heads (a few minutes)"
-	@echo "make rehearsal  the paper's experiment on simulated cohorts (about an hour and a half)"
+	@echo "make rehearsal  the paper's experiment on simulated cohorts (45 to 90 minutes)"
 	@echo "make test       install, then the tests"
 	@echo "make test-full  the slow tests too, on real scans where present"
 	@echo "make lint       formatting, types, import floors"
