@@ -9,7 +9,7 @@ import pytest
 
 from neurofm.cohorts.frozen_split import read_frozen
 from neurofm.config.recipe import load_recipe
-from neurofm.errors import TableError
+from neurofm.errors import RunError, TableError
 from neurofm.files import read_json
 from neurofm.progress import SilentProgress
 from neurofm.volumes.nifti import write_volume
@@ -77,3 +77,12 @@ def test_missing_labels_stop_the_whole_path_before_anything_is_prepared(
     with pytest.raises(TableError, match="1 participants without 'age_years': scans/good; label"):
         run_recipe(load_recipe("demo"), [source], out, 0, SilentProgress())
     assert {path.name for path in out.iterdir()} <= {".lock", "workflow.json", "stages.json"}
+
+
+def test_too_few_people_for_a_batch_stop_the_whole_path_before_anything_is_prepared(
+    tmp_path: Path, source: Path
+) -> None:
+    recipe = load_recipe("demo", ("split.drop_unlabelled=true", "split.stratify=[]"))
+    with pytest.raises(RunError, match=r"1 participants do not fill a batch of 32; use training"):
+        run_recipe(recipe, [source], tmp_path / "out", 0, SilentProgress())
+    assert not (tmp_path / "out" / "derivatives").exists()

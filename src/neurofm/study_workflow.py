@@ -75,7 +75,7 @@ def run_study_path(
         stages = Stages(folder / "stages.json")
         with stages.timed("phantoms"):
             places = list(sources) or _phantoms(study, folder / "cohorts", workers, progress)
-        require = partial(_require_labels, study)
+        require = partial(_require, study)
         course = Course(_preparation(study), places, folder, workers, progress, tell, require)
         prepared = prepare(course, stages)
         weights = {
@@ -95,14 +95,17 @@ def _preparation(study: StudyConfig) -> Recipe:
     return effective_recipe(study, first, {"seed": study.seed})
 
 
-def _require_labels(study: StudyConfig, index: pd.DataFrame) -> None:
+def _require(study: StudyConfig, index: pd.DataFrame) -> None:
     from neurofm.study.cells import task_split
+    from neurofm.training.fit import require_full_batch
     from neurofm.training.task import require_told
 
     split = study_split(study)
     for task in study.tasks:
         config = SupervisedConfig(target=task.target, classes=task.classes)
         require_told(index, config, task_split(split, task, 1.0))
+    for name in study.pretraining:
+        require_full_batch(_pretraining_recipe(study, name), index)
 
 
 def _phantoms(study: StudyConfig, folder: Path, workers: int, progress: Progress) -> list[Path]:
@@ -121,13 +124,17 @@ def _pretrained(
     from neurofm.training.device import choose_device
     from neurofm.training.fit import Manner, pretrain
 
-    asked, run = study.pretraining[name], course.folder / "pretraining" / name
-    assert asked.recipe is not None
-    recipe = effective_recipe(study, asked.recipe, asked.changes, {"seed": study.seed})
+    recipe, run = _pretraining_recipe(study, name), course.folder / "pretraining" / name
     with stages.timed(f"pretrain {name}"):
         how = Manner(tell=course.tell, onlookers=ONLOOKERS)
         pretrain(recipe, store, run, choose_device("auto"), course.progress, how=how)
     return run
+
+
+def _pretraining_recipe(study: StudyConfig, name: str) -> Recipe:
+    asked = study.pretraining[name]
+    assert asked.recipe is not None  # refused at the beginning
+    return effective_recipe(study, asked.recipe, asked.changes, {"seed": study.seed})
 
 
 def _cells(

@@ -107,15 +107,23 @@ def run_recipe(
             and the page of their pictures.
 
     Raises:
-        RunError: the folder holds another recipe's run, or no scan could be used.
+        RunError: the folder holds another recipe's run, no scan could be used, or too few people
+            are left for pre-training.
         TableError: the index lacks labels; see `require_labels_of`.
     """
-    from neurofm.evaluation.label_door import require_labels_of
-
     with only_writer(folder):
         claim(folder, recipe, sources)
-        require = partial(require_labels_of, recipe)
+        require = partial(_require, recipe)
         return _run_stages(Course(recipe, sources, folder, workers, progress, tell, require))
+
+
+def _require(recipe: Recipe, index: pd.DataFrame) -> None:
+    from neurofm.evaluation.label_door import require_labels_of
+    from neurofm.training.fit import require_full_batch
+
+    require_labels_of(recipe, index)
+    if not isinstance(recipe.objective, SupervisedConfig):
+        require_full_batch(recipe, index)
 
 
 def _run_stages(course: Course) -> Finished:

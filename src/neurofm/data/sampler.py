@@ -86,16 +86,20 @@ class ParticipantSampler:
                 f"make it a multiple of {world_size}",
                 "training.batch_size",
             )
+        self.require_batch(batch_size)
+        rows = self.epoch_rows(epoch)
+        part = batch_size // world_size
+        starts = range(0, len(rows) - batch_size + 1, batch_size)
+        return [rows[start + rank * part : start + (rank + 1) * part] for start in starts]
+
+    def require_batch(self, batch_size: int) -> None:
+        """Raise a `RunError` where an epoch does not fill one batch."""
         if len(self) < batch_size:
             raise RunError(
                 f"{len(self)} {self._epoch_of} do not fill a batch of {batch_size}",
                 f"use training.batch_size={max(1, len(self))} or less, or more {self._epoch_of}",
                 "training.batch_size",
             )
-        rows = self.epoch_rows(epoch)
-        part = batch_size // world_size
-        starts = range(0, len(rows) - batch_size + 1, batch_size)
-        return [rows[start + rank * part : start + (rank + 1) * part] for start in starts]
 
     def _place(self, epoch: int, name: str) -> tuple[int, str]:
         return seed_of("order", self._seed, epoch, name), name

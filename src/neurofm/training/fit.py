@@ -14,6 +14,7 @@ from neurofm.cohorts.leakage import refuse_torn_split
 from neurofm.cohorts.sides import SEEN_IN_PRETRAINING
 from neurofm.config.objectives import SupervisedConfig
 from neurofm.config.recipe import Recipe
+from neurofm.data.sampler import ParticipantSampler
 from neurofm.distributed import (
     barrier,
     is_first,
@@ -45,7 +46,9 @@ from neurofm.training.stopping import stop_requests
 from neurofm.training.task import build_task
 from neurofm.training.watching import watched
 
-__all__ = ["Manner", "Pretrained", "StartingPoint", "pretrain", "seen_rows", "train"]
+__all__ = [
+    "Manner", "Pretrained", "StartingPoint", "pretrain", "require_full_batch", "seen_rows", "train",
+]  # fmt: skip
 
 _SILENT = SilentProgress()
 _DEFAULT = Manner()
@@ -187,13 +190,27 @@ def seen_rows(recipe: Recipe, store: Store) -> pd.DataFrame:
     """Rows of the store's index that pre-training may see; see `pretrain` for errors."""
     _require_spacing(recipe, store)
     refuse_torn_split(store.index)
-    split = store.index["split"]
-    frame = store.index[split.isna() | split.isin(SEEN_IN_PRETRAINING)]
+    frame = _seen_of(store.index)
     if frame.empty:
         raise RunError(
             "no scan is in the split 'pretrain'", "see the split of its index", store.folder
         )
     return frame
+
+
+def require_full_batch(recipe: Recipe, index: pd.DataFrame) -> None:
+    """See that an index has the people for a pre-training, before their scans are prepared.
+
+    Raises:
+        RunError: those whom it may see do not fill a batch.
+    """
+    sampler = ParticipantSampler(_seen_of(index), recipe.seed, recipe.views.epoch_of)
+    sampler.require_batch(recipe.training.batch_size)
+
+
+def _seen_of(index: pd.DataFrame) -> pd.DataFrame:
+    split = index["split"]
+    return index[split.isna() | split.isin(SEEN_IN_PRETRAINING)]
 
 
 def _require_spacing(recipe: Recipe, store: Store) -> None:
