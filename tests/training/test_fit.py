@@ -187,6 +187,7 @@ def test_too_few_participants_for_a_batch_stop_before_training(
 ) -> None:
     with pytest.raises(RunError, match="batch"):
         pretrain(_changed(recipe, batch_size=7), store, tmp_path / "run", _CPU)
+    assert not (tmp_path / "run").exists()  # with another batch size it is the run's
 
 
 def test_another_seed_gives_other_losses(recipe: Recipe, store: Store, tmp_path: Path) -> None:

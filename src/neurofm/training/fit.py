@@ -92,7 +92,9 @@ def pretrain(
     """
     if isinstance(recipe.objective, SupervisedConfig):
         raise ConfigError("is no pre-training", "use: neurofm train", "objective.kind=supervised")
-    return _carry_out(recipe, store, folder, device, progress, how, seen_rows(recipe, store))
+    frame = seen_rows(recipe, store)
+    require_full_batch(recipe, frame)  # before the folder is the run's
+    return _carry_out(recipe, store, folder, device, progress, how, frame)
 
 
 def train(
