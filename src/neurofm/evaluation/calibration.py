@@ -19,7 +19,7 @@ from scipy.special import expit, logit
 from scipy.stats import t as students_t
 
 from neurofm.evaluation.folds import participant_weights
-from neurofm.evaluation.metrics import Outcome, Values, Weights
+from neurofm.evaluation.metrics import Outcome, Values, Weights, scored_classes
 from neurofm.evaluation.uncertainty import Interval, wilson_interval
 
 _MOST_BINS = 10
@@ -70,8 +70,7 @@ def calibration_error(outcome: Outcome, weights: Weights) -> Values:
     more of it is chance, for a perfect model too. More than two classes: the mean over classes of
     each one against the rest (Nixon et al. 2019, CVPR workshops; Kull et al. 2019, NeurIPS).
     """
-    classes = range(outcome.probabilities.shape[1])
-    gaps = [_mean_gap(outcome, label, weights) for label in (classes if len(classes) > 2 else (1,))]
+    gaps = [_mean_gap(outcome, label, weights) for label in scored_classes(outcome)]
     return np.asarray(np.mean(gaps, axis=0))
 
 

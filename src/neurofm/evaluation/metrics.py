@@ -110,7 +110,7 @@ def area_under_curve(outcome: Outcome, weights: Weights) -> Values:
     """
     areas = [
         _pairs_won(outcome.target == label, outcome.probabilities[:, label], outcome.folds, weights)
-        for label in _scored_classes(outcome)
+        for label in scored_classes(outcome)
     ]
     return np.asarray(np.mean(areas, axis=0))
 
@@ -125,7 +125,7 @@ def average_precision(outcome: Outcome, weights: Weights) -> Values:
         _precision_area(
             outcome.target == label, outcome.probabilities[:, label], outcome.folds, weights
         )
-        for label in _scored_classes(outcome)
+        for label in scored_classes(outcome)
     ]
     return np.asarray(np.mean(found, axis=0))
 
@@ -152,6 +152,12 @@ def sensitivity(outcome: Outcome, weights: Weights) -> Values:
 def specificity(outcome: Outcome, weights: Weights) -> Values:
     """Share of negative scans that are not called positive; NaN without a threshold."""
     return _share_of(outcome.target != 1, called_right(outcome), weights)
+
+
+def scored_classes(outcome: Outcome) -> Sequence[int]:
+    """Those told apart from the rest: the second of two, or all."""
+    classes = range(outcome.probabilities.shape[1])
+    return classes if len(classes) > 2 else (1,)
 
 
 def decided_right(outcome: Outcome) -> Float[np.ndarray, " scans"]:
@@ -203,12 +209,6 @@ METRICS: dict[Kind, tuple[Metric, ...]] = {
         Metric("Brier score", "lower", brier_score, "log"),
     ),
 }
-
-
-def _scored_classes(outcome: Outcome) -> Sequence[int]:
-    """Those told apart from the rest: the second of two, or all."""
-    classes = range(outcome.probabilities.shape[1])
-    return classes if len(classes) > 2 else (1,)
 
 
 def _precision_area(

@@ -14,6 +14,7 @@ from neurofm.evaluation.age_bias import corrected_scores
 from neurofm.evaluation.baselines import PRETRAINED, SITE
 from neurofm.evaluation.calibration import calibration_curve
 from neurofm.evaluation.delong import delong_test
+from neurofm.evaluation.metrics import scored_classes
 from neurofm.evaluation.record import TaskRecord
 from neurofm.evaluation.scoring import Sample, Score, outcomes, sample_of, score_all
 from neurofm.evaluation.uncertainty import Comparison, compare, holm
@@ -102,13 +103,12 @@ def _curves(
     task: TaskRecord, samples: Mapping[str, Sample], config: EvaluationConfig
 ) -> list[pd.DataFrame]:
     """Of the positive class of two, else of each class against the rest."""
-    labels = range(len(task.classes)) if task.kind == "multiclass" else (1,)
     return [
         calibration_curve(sample.repeats, sample.people, config.confidence, label).assign(
             task=task.task, model=model, label=task.classes[label]
         )
         for model, sample in samples.items()
-        for label in labels
+        for label in scored_classes(sample.repeats[0])
     ]
 
 
@@ -144,8 +144,7 @@ def _compare_all(
     for model, (theirs, *_) in scored.items():
         if model == ours:
             continue
-        drawn = _by_bootstrap(own, theirs, config, smallest)
-        found, test = compare_scores(own, theirs, config, smallest)
+        found, test, drawn = compare_scores(own, theirs, config, smallest)
         rows.append(
             {
                 "task": task.task,
@@ -168,8 +167,10 @@ def _compare_all(
 
 def compare_scores(
     own: Score, theirs: Score, config: EvaluationConfig, smallest: int
-) -> tuple[Comparison, str]:
-    """The paired comparison that is shown, and its method: DeLong's of AUCs where it has one.
+) -> tuple[Comparison, str, Comparison]:
+    """The paired comparison that is shown, its method, and the bootstrap's.
+
+    DeLong's is shown of AUCs, where it has an answer; else the bootstrap's.
 
     Args:
         own: the first metric of one model.
@@ -177,11 +178,12 @@ def compare_scores(
         config: resamples and confidence.
         smallest: participants of the smallest class.
     """
+    drawn = _by_bootstrap(own, theirs, config, smallest)
     if own.parts and theirs.parts:
         by_delong = delong_test(own.parts, theirs.parts, config.confidence)
         if not math.isnan(by_delong.p):
-            return by_delong, "DeLong"
-    return _by_bootstrap(own, theirs, config, smallest), "bootstrap"
+            return by_delong, "DeLong", drawn
+    return drawn, "bootstrap", drawn
 
 
 def _by_bootstrap(own: Score, theirs: Score, config: EvaluationConfig, smallest: int) -> Comparison:
