@@ -184,10 +184,37 @@ def _write_fake_derivatives(folder: Path, scans: int) -> Path:
     return folder
 
 
+def _save_fake_weights(folder: Path, contract: Any, seed: int = 1) -> Path:
+    """A tiny encoder with a head for age, for scans of a contract."""
+    from neurofm.config.encoders import ResNetConfig
+    from neurofm.models.card import Card
+    from neurofm.models.encoder import build_encoder
+    from neurofm.models.head import HeadCard, build_head
+    from neurofm.models.weights import save_weights
+
+    config = ResNetConfig(widths=(4, 8, 8, 16))
+    encoder, head = build_encoder(config, seed=seed).state_dict(), build_head(16, 1).state_dict()
+    state = {f"encoder.{name}": tensor for name, tensor in encoder.items()}
+    state |= {f"head.{name}": tensor for name, tensor in head.items()}
+    card = Card(
+        encoder=config, features=16, spacing_mm=6.0,
+        head=HeadCard(target="age_years", kind="regression", mean=50.0, spread=10.0),
+        contract=contract.model_dump(mode="json"), contract_fingerprint=contract.fingerprint(),
+    )  # fmt: skip
+    save_weights(folder, state, card)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def fake() -> SimpleNamespace:
-    """Makers of fake derivatives on a 6 mm grid: contract(note), scan(seed), write(folder, n)."""
-    return SimpleNamespace(contract=_fake_contract, scan=_fake_scan, write=_write_fake_derivatives)
+    """Makers of fake derivatives on a 6 mm grid, and of weights for them.
+
+    contract(note), scan(seed), write(folder, n), weights(folder, contract, seed).
+    """
+    return SimpleNamespace(
+        contract=_fake_contract, scan=_fake_scan, write=_write_fake_derivatives,
+        weights=_save_fake_weights,
+    )  # fmt: skip
 
 
 @pytest.fixture

@@ -12,12 +12,8 @@ import pytest
 
 from neurofm.commands.app import main
 from neurofm.commands.weights_reference import folder_of
-from neurofm.config.encoders import ResNetConfig
 from neurofm.config.preparation import StoreConfig
-from neurofm.models.card import Card
-from neurofm.models.encoder import build_encoder
-from neurofm.models.head import HeadCard, build_head
-from neurofm.models.weights import WEIGHTS_FILE, save_weights
+from neurofm.models.weights import WEIGHTS_FILE
 from neurofm.store.packing import pack
 
 REFERENCE = "hf://lab/brain"
@@ -169,7 +165,7 @@ def test_scans_of_another_preprocessing_are_one_line_unless_that_is_allowed(
 ) -> None:
     """Case 104."""
     pack(fake.write(tmp_path / "derivatives", 2), tmp_path / "store", StoreConfig(spacing_mm=6.0))
-    weights = _weights_with_a_head(tmp_path / "weights", fake.contract("another template"))
+    weights = fake.weights(tmp_path / "weights", fake.contract("another template"))
     words = (command, tmp_path / "store", "--weights", weights, "-o", tmp_path / "t.csv")
     done = neurofm(*words)
     assert done.returncode == 2
@@ -180,16 +176,3 @@ def test_scans_of_another_preprocessing_are_one_line_unless_that_is_allowed(
     done = neurofm(*words, "--allow-other-preprocessing")
     assert done.returncode == 0, done.stderr
     assert "Note: the scans were preprocessed differently" in done.stderr
-
-
-def _weights_with_a_head(folder: Path, contract: Any) -> Path:
-    config, head = ResNetConfig(widths=(4, 8, 8, 16)), HeadCard(target="age", kind="regression")
-    encoder, linear = build_encoder(config, seed=1).state_dict(), build_head(16, 1).state_dict()
-    state = {f"encoder.{name}": tensor for name, tensor in encoder.items()}
-    state |= {f"head.{name}": tensor for name, tensor in linear.items()}
-    card = Card(
-        encoder=config, features=16, spacing_mm=6.0, head=head,
-        contract=contract.model_dump(mode="json"), contract_fingerprint=contract.fingerprint(),
-    )  # fmt: skip
-    save_weights(folder, state, card)
-    return folder

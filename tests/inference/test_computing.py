@@ -11,32 +11,14 @@ import pytest
 import torch
 
 import neurofm as library
-from neurofm.config.encoders import ResNetConfig
 from neurofm.config.preparation import StoreConfig
 from neurofm.errors import ConfigError, RunError
 from neurofm.inference.computing import choose_computing
 from neurofm.inference.embed import encode_by
-from neurofm.models.card import Card
-from neurofm.models.encoder import build_encoder
-from neurofm.models.head import HeadCard, build_head
-from neurofm.models.weights import load_weights, save_weights
+from neurofm.models.weights import load_weights
 from neurofm.store.packing import pack
 
-TINY = ResNetConfig(widths=(4, 8, 8, 16))
-AGE = HeadCard(target="age_years", kind="regression", mean=50.0, spread=10.0)
 SCANS = 7
-
-
-def write_weights(folder: Path, contract: Any, seed: int = 1) -> Path:
-    encoder, head = build_encoder(TINY, seed=seed).state_dict(), build_head(16, 1).state_dict()
-    state = {f"encoder.{name}": tensor for name, tensor in encoder.items()}
-    state |= {f"head.{name}": tensor for name, tensor in head.items()}
-    card = Card(
-        encoder=TINY, features=16, spacing_mm=6.0, head=AGE,
-        contract=contract.model_dump(mode="json"), contract_fingerprint=contract.fingerprint(),
-    )  # fmt: skip
-    save_weights(folder, state, card)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +26,7 @@ def place(fake: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """Seven scans as `derivatives` and as a `store`, and `weights` for them."""
     folder = tmp_path_factory.mktemp("place")
     pack(fake.write(folder / "derivatives", SCANS), folder / "store", StoreConfig(spacing_mm=6.0))
-    write_weights(folder / "weights", fake.contract())
+    fake.weights(folder / "weights", fake.contract())
     return folder
 
 
@@ -100,7 +82,7 @@ def test_a_bad_scan_of_a_batch_and_features_that_are_kept_leave_the_others_as_th
 ) -> None:
     """Two encoders, of which one has met some of the scans before."""
     work, source = tmp_path / "work", fake.write(tmp_path / "derivatives", SCANS)
-    second = write_weights(tmp_path / "second", fake.contract(), seed=2)
+    second = fake.weights(tmp_path / "second", fake.contract(), seed=2)
     loaded = [load_weights(place / "weights"), load_weights(second)]
     whole = encode_by(loaded, [source])
     encode_by(loaded[1:], [source], work=work, computing=choose_computing("cpu", 3))
